@@ -248,6 +248,9 @@ class Config(RecBoleConfig):
         final |= self.options.resolved(final) if hasattr(self.options, "resolved") else {}
         self.reads_order = getattr(self.options, "reads_order", None) or recbole_options.reads_order(final)
         self._complete(final)
+        if final["train_neg_sample_args"] and "train_neg_sample_args" in self.never_read():
+            # RecBole hands the model to the loader for it; one that draws nothing has no place for it.
+            final["train_neg_sample_args"] = {**final["train_neg_sample_args"], "dynamic": False}
         for name in ("data_path", "load_checkpoint", "shift_test"):
             if final[name] is not None:
                 final[name] = str(Path(final[name]).expanduser().resolve())

@@ -564,6 +564,17 @@ def test_template_options_without_effect_are_told_in_one_note():
             "train_neg_sample_args (CNSDiff draws its negatives itself, if it needs any)",
         ),
         ("EASE", {"shuffle": False}, "shuffle (no gradient steps are taken)"),
+        ("EASE", {"enable_amp": True}, "enable_amp (no gradient steps are taken)"),
+        (
+            "DMF",
+            {"embedding_size": 5},
+            "embedding_size (DMF has user_embedding_size and item_embedding_size)",
+        ),
+        (
+            "SASRec",
+            {"numerical_features": ["rating"]},
+            "numerical_features (SASRec embeds no columns of numbers)",
+        ),
         ("BPR", {"MAX_ITEM_LIST_LENGTH": 5}, "MAX_ITEM_LIST_LENGTH (BPR reads no sequences)"),
         ("TVDiff", {"require_pow": True}, "require_pow (the loss of TVDiff has no such penalty)"),
         ("FM", {"kg_reverse_r": True}, "kg_reverse_r (FM reads no graph of knowledge)"),
@@ -577,6 +588,21 @@ def test_template_options_without_effect_are_told_in_one_note():
 )
 def test_what_a_model_does_not_read_of_training_is_told(model, given, names):
     assert f"no effect of {names}" in make(model, **given).notes
+
+
+@pytest.mark.parametrize("model", ["GRU4RecF", "FDSA", "DIN", "DIEN", "FM"])
+def test_numbers_of_columns_are_read_by_models_of_features(model):
+    config = make(model, numerical_features=["rating"], load_col={"inter": ["user_id", "item_id", "rating"]})
+    assert "no effect of numerical_features" not in " ".join(config.notes)
+
+
+@pytest.mark.parametrize("model", ["DiffRec", "TVDiff", "SGCL", "EASE"])
+def test_a_choice_among_negatives_that_nothing_draws_is_left_out(model):
+    chosen = {"distribution": "uniform", "sample_num": 1, "dynamic": True, "candidate_num": 4}
+    config = make(model, train_neg_sample_args=chosen)
+    assert any("no effect of train_neg_sample_args" in note for note in config.notes)
+    assert not config["train_neg_sample_args"]["dynamic"]
+    assert make("BPR", train_neg_sample_args=chosen)["train_neg_sample_args"]["dynamic"]
 
 
 def test_a_sequential_model_has_its_order_where_eval_args_names_none():

@@ -72,6 +72,13 @@ def check_names(dataset: Any) -> None:
         )
     if unknown := [name for name in config["seq_len"] or () if name not in kinds]:
         dataset.logger.warning("no effect of seq_len for %s: no such column is loaded", ", ".join(unknown))
+    named = [name for name in config["seq_len"] or () if name in kinds]
+    if single := [name for name in named if not kinds[name].value.endswith("seq")]:
+        dataset.logger.warning(
+            "no effect of seq_len for %s: it cuts columns of sequences (token_seq, float_seq), and histories "
+            "that are made here have MAX_ITEM_LIST_LENGTH",
+            ", ".join(single),
+        )
 
 
 def check_value_filters(dataset: Any) -> None:

@@ -176,7 +176,7 @@ class InteractionDataset(KnownIds, TimeOrder, FastReading, Dataset):
     def _note_unread(
         self, file: AtomicFile | TableFile, header: dict[str, FeatureType], wanted: list[str], rows: int
     ) -> None:
-        """Count zeros among labels, and dislikes among ratings, that the options leave out without naming them.
+        """Count zeros of labels, and dislikes of ratings, that the options leave out without naming them.
 
         Ratings are read only where the file has negative numbers, which costs no time to see.
         """

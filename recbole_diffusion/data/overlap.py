@@ -189,8 +189,9 @@ def _tell_items_of_no_part(config: Any, dataset: Any, parts: Mapping[str, Any]) 
     """Tell items of no part, as of the .item file alone: they are candidates like the others.
 
     A full ranking has them in its lists, where models that know nothing of them may put them first, and uniN
-    draws them too, beside which a held-out item is easily found; popN draws by rows, so never them. Those of held-out parts have been told by :func:`_unknown`. Histories have items that no row of a
-    sequential model has, and so has the warm start of cold users.
+    draws them too, beside which a held-out item is easily found; popN draws by rows, so never them. Those of
+    held-out parts have been told by :func:`_unknown`. Histories have items that no row of a sequential model
+    has, and so has the warm start of cold users.
     """
     known_by_more = hasattr(dataset, "modalities") or hasattr(dataset, "source")
     modes = config["eval_args"]["mode"].values()

@@ -133,7 +133,7 @@ def tell_dislikes(config: Any, dataset: Any, reader: str = "") -> None:
     dataset.logger.warning(
         "%d of the %s of data set %r %s 0 or below (column %r), and %s reads no ratings: it takes these rows "
         "as positives, in training and in test; if they are dislikes, or no ratings, keep the others alone "
-        "with --val_interval=\"{%s: '(0,inf)'}\" and --load_col=\"{inter: [%s, %s, %s]}\"",
+        'with --val_interval="{%s: \'(0,inf)\'}" and --load_col="{inter: [%s, %s, %s]}"',
         *(low, counted(total, "rating"), dataset.dataset_name, agreeing(low, "are"), name),
         *(reader or config["model"], name, dataset.uid_field, dataset.iid_field, name),
     )

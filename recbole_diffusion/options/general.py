@@ -101,7 +101,10 @@ class GeneralOptions:
 
 OF_EPOCHS = ("eval_step", "stopping_step")  # that validations on the way alone read
 # Options that gradient steps alone read.
-OF_STEPS = ("learning_rate", "learner", "weight_decay", "clip_grad_norm", "train_batch_size", "shuffle")
+OF_STEPS = (
+    *("learning_rate", "learner", "weight_decay", "clip_grad_norm", "train_batch_size", "shuffle"),
+    "enable_amp",
+)
 
 
 class SolvedOptions:

@@ -12,6 +12,7 @@ OF_SEQUENCES = ("MAX_ITEM_LIST_LENGTH", "LIST_SUFFIX", "ITEM_LIST_LENGTH_FIELD",
 OF_GRAPHS = ("kg_reverse_r", "entity_kg_num_interval", "relation_kg_num_interval")
 OF_FEATURES = ("numerical_features", "discretization")
 WITH_FEATURES = (ModelType.CONTEXT, ModelType.SEQUENTIAL, ModelType.DECISIONTREE)
+FEATURE_LAYERS = frozenset({"FeatureSeqEmbLayer", "ContextSeqEmbLayer"})  # of RecBole's sequential models
 OVER_GRAPHS = ("KSR", "GRU4RecKG")  # sequential models with a graph of knowledge
 OURS = ("recbole", "recbole_diffusion")  # packages of models whose code is known
 # The column that each transform adds to a batch, by the name under which a model reads it.
@@ -38,11 +39,15 @@ def unread_by(model: str, model_class: type[Any]) -> dict[str, str]:
         reasons |= dict.fromkeys(OF_SEQUENCES, f"{model} reads no sequences")
     if kind != ModelType.KNOWLEDGE:
         reasons |= dict.fromkeys(OF_GRAPHS, f"{model} reads no graph of knowledge")
-    if kind not in WITH_FEATURES:
+    ours = model_class.__module__.partition(".")[0] in OURS
+    plain = ours and kind == ModelType.SEQUENTIAL and not _names_of_code(model_class) & FEATURE_LAYERS
+    if kind not in WITH_FEATURES or plain:
         reasons |= dict.fromkeys(OF_FEATURES, f"{model} embeds no columns of numbers")
-    if model_class.__module__.partition(".")[0] in OURS and not _asks_for_weights(model_class):
+    if ours and "get_preload_weight" not in _names_of_code(model_class):
         reasons["preload_weight"] = f"{model} asks for no given vectors"
     reasons["save_step"] = "a first stage has the checkpoints of every run, see checkpoint_interval"
+    if model == "DMF":
+        reasons["embedding_size"] = "DMF has user_embedding_size and item_embedding_size"
     reasons["require_pow"] = f"the loss of {model} has no such penalty"
     return {name: reason for name, reason in reasons.items() if name not in read}
 
@@ -58,10 +63,10 @@ def unread_files(final: Mapping[str, Any], model_class: type[Any]) -> list[str]:
     return [name for name in final.get("load_col") or () if name not in loaded]
 
 
-def _asks_for_weights(model_class: type[Any]) -> bool:
-    """Return whether a model of RecBole or ours reads the vectors of ``preload_weight``."""
+def _names_of_code(model_class: type[Any]) -> frozenset[str]:
+    """Return the names that the methods of a class and its parents read or call."""
     functions = (one for parent in model_class.__mro__ for one in vars(parent).values())
-    return any("get_preload_weight" in getattr(one, "__code__", _NO_CODE).co_names for one in functions)
+    return frozenset(name for one in functions for name in getattr(one, "__code__", _NO_CODE).co_names)
 
 
 def _read(model_class: type[Any]) -> frozenset[str]:

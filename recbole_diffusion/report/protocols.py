@@ -138,10 +138,10 @@ def require_one_rule(runs: Sequence[RunRecord]) -> None:
             )
         uniform = by_items(run for run in runs if str(_mode(run)).startswith("uni"))
         if len(uniform) > 1:
-            said = "; ".join(f"{_names(names)} ({counted(items, 'item')})" for items, names in uniform.items())
+            drawn = [f"{_names(names)} ({counted(items, 'item')})" for items, names in uniform.items()]
             raise UsageError(
                 "runs that draw the items beside the held-out ones among different ones cannot be compared: "
-                f"{said}; load the same .item file in all (load_col), or make one table for each"
+                f"{'; '.join(drawn)}; load the same .item file in all (load_col), or make one table for each"
             )
         return
     said = [f"{_names(names)} ({rule})" for rule, names in rules.items()]

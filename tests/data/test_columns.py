@@ -315,7 +315,11 @@ def test_parts_are_written_with_a_long_separator(toy, tmp_path):
             "alias_of_item_id names the column 'rating', which is float",
         ),
         ("SASRec", {"ITEM_LIST_LENGTH_FIELD": "item_id"}, "ITEM_LIST_LENGTH_FIELD is 'item_id', a column of"),
-        ("SASRec", {"LIST_SUFFIX": ""}, "the column 'item_id' of the interactions has the name of the history"),
+        (
+            "SASRec",
+            {"LIST_SUFFIX": ""},
+            "the column 'item_id' of the interactions has the name of the history",
+        ),
     ],
 )
 def test_names_of_columns_that_cannot_be_are_refused(toy, model, options, message):
@@ -325,9 +329,11 @@ def test_names_of_columns_that_cannot_be_are_refused(toy, model, options, messag
 
 
 def test_options_for_columns_that_are_not_there_are_told(toy, caplog):
-    made(toy(), unload_col={"inter": ["label", "place", "rank"]}, load_col=None, seq_len={"tags": 3})
+    cut = {"tags": 3, "item_id": 2}
+    made(toy(), unload_col={"inter": ["label", "place", "rank"]}, load_col=None, seq_len=cut)
     assert "no effect of unload_col for rank: " in caplog.text
     assert "no effect of seq_len for tags: no such column is loaded" in caplog.text
+    assert "no effect of seq_len for item_id: it cuts columns of sequences" in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -635,7 +641,10 @@ def test_a_parquet_file_is_asked_for_its_lowest_rating(tmp_path, caplog, lowest)
     pandas = pytest.importorskip("pandas")
     folder = tmp_path / "toy"
     folder.mkdir()
-    rows = [(f"u{row // 12}", f"i{(row // 12 + row % 12) % 20}", float(row % 5 - 1 + lowest)) for row in range(120)]
+    rows = [
+        (f"u{row // 12}", f"i{(row // 12 + row % 12) % 20}", float(row % 5 - 1 + lowest))
+        for row in range(120)
+    ]
     table = pandas.DataFrame(rows, columns=["user_id:token", "item_id:token", "rating:float"])
     table.to_parquet(folder / "toy.inter.parquet")
     prepared({"dataset": "toy", "data_path": str(tmp_path), **SMALL, "load_col": {"inter": PAIR}})
