@@ -1,5 +1,6 @@
 """Columns of Arrow as a data set holds them: texts held once, numbers and times as float64."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -78,3 +79,15 @@ def _sequences_of(pa: Any, column: Any, kind: FeatureType) -> Any:
 
 def _is_list(pa: Any, kind: Any) -> bool:
     return pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
+
+
+def lowest_may_be_negative(path: Path, name: str) -> bool:
+    """Return whether a column of a Parquet file may have negative numbers, by what its footer says of it."""
+    import pyarrow.parquet as pq
+
+    about = pq.ParquetFile(path).metadata
+    heads = [about.schema.column(place).path.partition(":")[0] for place in range(about.num_columns)]
+    groups = range(about.num_row_groups) if name in heads else ()
+    found = [about.row_group(group).column(heads.index(name)).statistics for group in groups]
+    lowest = [one.min if one is not None and one.has_min_max else None for one in found]
+    return any(not isinstance(value, int | float) or value < 0 for value in lowest)

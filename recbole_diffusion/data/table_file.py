@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from recbole_diffusion.compat import FeatureType
-from recbole_diffusion.data.arrow_values import type_of, values_of
+from recbole_diffusion.data.arrow_values import lowest_may_be_negative, type_of, values_of
 from recbole_diffusion.data.atomic_file import lines_beyond
 from recbole_diffusion.errors import UsageError
 
@@ -183,16 +183,7 @@ class TableFile:
 
     def may_be_negative(self, name: str) -> bool:
         """Return whether numbers of a column may be negative: a Parquet file knows its lowest ones."""
-        if self.path.suffix.lower() != ".parquet":
-            return True
-        import pyarrow.parquet as pq
-
-        about = pq.ParquetFile(self.path).metadata
-        heads = [about.schema.column(place).path.partition(":")[0] for place in range(about.num_columns)]
-        groups = range(about.num_row_groups) if name in heads else ()
-        lowest = [about.row_group(group).column(heads.index(name)).statistics for group in groups]
-        known = [one.min if one is not None and one.has_min_max else None for one in lowest]
-        return any(not isinstance(value, int | float) or value < 0 for value in known)
+        return self.path.suffix.lower() != ".parquet" or lowest_may_be_negative(self.path, name)
 
     def read(self, columns: dict[str, FeatureType], wanted: list[str], rows: int) -> pd.DataFrame:  # noqa: ARG002
         """Return the wanted columns, tokens as texts, numbers as float64, in the order of the file.
