@@ -290,6 +290,15 @@ def test_names_that_take_amazons_products_for_users_are_told(file):
         assert sum("exchange --user and --item" in note for note in found.notes) == told
 
 
+@pytest.mark.parametrize(
+    ("stars", "told"), [([1, -1], True), ([0, 5], True), ([1, 2], False), ([0, 0], False)]
+)
+def test_ratings_that_may_be_dislikes_are_told(stars, told):
+    found = own_data(frame(stars=stars), **SALES, rating="stars")
+    assert any(note.startswith("1 of 2 ratings is 0 or below") for note in found.notes) == told
+    assert len(found.notes) == told
+
+
 def test_names_that_are_given_win_over_a_form(file):
     path = file(FORMS["ratings.csv"][0])
     assert own_data(path, item="userId", user="movieId").table.column_names == [

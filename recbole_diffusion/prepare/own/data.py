@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from recbole_diffusion.data.grouping import distinct
+from recbole_diffusion.data.ratings import note_of_dislikes
 from recbole_diffusion.errors import UsageError, counted, did_you_mean
 from recbole_diffusion.options.declare import read_options
 from recbole_diffusion.prepare.amazon_ids import note_if_exchanged
@@ -157,6 +158,7 @@ def _assembled(
     if not there.any():
         raise UsageError(f"{source.where} has no row with both a user and an item; name other columns")
     notes = [*users.notes, *items.notes, *note_if_exchanged(users.texts, items.texts)]
+    notes += note_of_dislikes(columns.get(f"{RATING}:float"))
     inside = source.lines_inside(rows_of_file) if isinstance(source, TextSource) else 0
     if inside:
         notes.append(
