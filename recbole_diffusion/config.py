@@ -38,6 +38,7 @@ from recbole_diffusion.options.negatives import (
 )
 from recbole_diffusion.options.rating import RatingOptions
 from recbole_diffusion.options.recbole import REFUSED, REPLACED_WHOLE
+from recbole_diffusion.options.recbole_unread import unread_of_recbole
 from recbole_diffusion.options.split import SplitOptions
 from recbole_diffusion.options.whole_number import whole_number
 from recbole_diffusion.storage import yaml_io
@@ -278,6 +279,10 @@ class Config(RecBoleConfig):
         reasons = {name: why for name, why in (self.never_read() | general).items() if name not in usual}
         if self.given.get("enable_scaler") and not torch.cuda.is_available():
             reasons["enable_scaler"] = "gradients are scaled on a GPU alone"
+        of_recbole = unread_of_recbole(self.model, standard | self.given)
+        reasons |= {
+            name: why for name, why in of_recbole.items() if self.given.get(name) != standard.get(name)
+        }
         return reasons | unread(self.options)
 
     def never_read(self) -> dict[str, str]:

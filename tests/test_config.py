@@ -590,6 +590,20 @@ def test_what_a_model_does_not_read_of_training_is_told(model, given, names):
     assert f"no effect of {names}" in make(model, **given).notes
 
 
+@pytest.mark.parametrize(
+    ("model", "given"),
+    [
+        ("DiffRec", {"w_min": 0.5, "time-aware": True}),
+        ("RecVAE", {"beta": 0.5, "gamma": 0}),
+        ("CORE", {"n_layers": 1}),
+        ("NNCF", {"resolution": 1}),  # as it is anyway
+        ("LINE", {"second_order_loss_weight": 2}),
+    ],
+)
+def test_an_option_that_counts_beside_the_others_is_not_told(model, given):
+    assert "no effect of" not in " ".join(make(model, **given).notes)
+
+
 @pytest.mark.parametrize("model", ["GRU4RecF", "FDSA", "DIN", "DIEN", "FM"])
 def test_numbers_of_columns_are_read_by_models_of_features(model):
     config = make(model, numerical_features=["rating"], load_col={"inter": ["user_id", "item_id", "rating"]})

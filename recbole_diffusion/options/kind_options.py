@@ -46,8 +46,6 @@ def unread_by(model: str, model_class: type[Any]) -> dict[str, str]:
     if ours and "get_preload_weight" not in _names_of_code(model_class):
         reasons["preload_weight"] = f"{model} asks for no given vectors"
     reasons["save_step"] = "a first stage has the checkpoints of every run, see checkpoint_interval"
-    if model == "DMF":
-        reasons["embedding_size"] = "DMF has user_embedding_size and item_embedding_size"
     reasons["require_pow"] = f"the loss of {model} has no such penalty"
     return {name: reason for name, reason in reasons.items() if name not in read}
 
