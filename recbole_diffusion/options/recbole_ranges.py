@@ -198,6 +198,12 @@ OF_MODEL: dict[str, dict[str, Allowed]] = {
     "SLIMElastic": {"alpha": _ABOVE_0},
 }
 # By model: an option, and another one that it cannot exceed.
+DIVISORS = (
+    ("AutoInt", "num_heads", "attention_size"),
+    ("CORE", "n_heads", "embedding_size"),
+    ("DGCF", "n_factors", "embedding_size"),
+    ("FiGNN", "num_heads", "attention_size"),
+)
 AT_MOST = (
     ("HRM", "high_order", "MAX_ITEM_LIST_LENGTH"),
     ("FOSSIL", "order_len", "MAX_ITEM_LIST_LENGTH"),
@@ -250,9 +256,8 @@ def _check_together(final: Mapping[str, Any]) -> None:
     for one, name, limit in AT_MOST:
         if model == one and final[name] > final[limit]:
             raise refusal(name, final[name], f"at most {limit}, which is {final[limit]}")
-    if model == "DGCF" and final["embedding_size"] % final["n_factors"]:
-        raise refusal(
-            "n_factors",
-            final["n_factors"],
-            f"a divisor of embedding_size, which is {final['embedding_size']}",
-        )
+    for one, name, whole in DIVISORS:
+        if model == one and final[whole] % final[name]:
+            raise refusal(name, final[name], f"a divisor of {whole}, which is {final[whole]}")
+    if model == "DSSM" and not final["double_tower"]:
+        raise refusal("double_tower", final["double_tower"], "True with DSSM, which has two towers")

@@ -1,7 +1,7 @@
 """Options in the YAML files of RecBole's models that have no effect beside the others' values.
 
-RecBole says nothing of them. Found by running each option of its general models at other values, and read in
-their code.
+RecBole says nothing of them. Found by running each option of its general, context-aware and
+sequential models at other values, and read in their code.
 """
 
 from collections.abc import Mapping
@@ -14,14 +14,22 @@ COUNT_WITH: dict[str, tuple[tuple[tuple[str, ...], str, tuple[Any, ...]], ...]] 
     "CORE": ((_OF_LAYERS, "dnn_type", ("trm",)),),
     "DCNV2": ((("expert_num", "low_rank"), "mixed", (True,)),),
     "DiffRec": (_AGES,),
+    "FEARec": (
+        (("lmd",), "contrast", ("us", "un")),
+        (("lmd_sem",), "contrast", ("us", "su", "us_x")),
+        (("fredom", "fredom_type"), "contrast", ("us_x",)),
+        (("spatial_ratio", "attn_dropout_prob", "std"), "dual_domain", (True,)),
+    ),
     "LDiffRec": (_AGES,),
     "LINE": ((("second_order_loss_weight",), "order", (2,)),),
     "NNCF": ((("resolution",), "neigh_info_method", ("louvain",)),),
     "RaCT": ((("critic_layers", "metrics_k"), "train_stage", ("critic_pretrain", "finetune")),),
     "RecVAE": ((("beta",), "gamma", (0, None)),),
+    "SINE": ((("reg_loss_ratio",), "loss_type", ("NLL",)),),
 }
 NEVER = {
     "AsymKNN": {"q": "RecBole raises the scores to it, and not the similarities: their order stays"},
+    "CORE": {"initializer_range": "all weights are drawn by the width, embedding_size"},
     "DMF": {"embedding_size": "DMF has user_embedding_size and item_embedding_size"},
 }
 

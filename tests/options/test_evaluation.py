@@ -145,6 +145,10 @@ def test_recbole_s_defaults_are_allowed_and_every_number_and_name_has_a_range(mo
         ("SASRec", "n_heads", 3),
         ("SASRec", "n_layers", 0),
         ("DGCF", "n_factors", 5),
+        ("AutoInt", "num_heads", 3),
+        ("CORE", "n_heads", 3),
+        ("FiGNN", "num_heads", 3),
+        ("DSSM", "double_tower", False),
         ("HRM", "high_order", 51),  # MAX_ITEM_LIST_LENGTH is 50
         ("FOSSIL", "order_len", 51),
         ("SINE", "interest_size", 51),  # prototype_size is 50
