@@ -155,7 +155,7 @@ def whole(write_parts):
             {"user_inter_num_interval": "[100,inf)"},
             "has no interactions left after filtering; loosen user_inter_num_interval",
         ),
-        ({"val_interval": {"user_id": ["nobody"]}}, "has no interactions left after filtering"),
+        ({"val_interval": {"user_id": ["nobody"]}}, "left after filtering; loosen val_interval$"),
         (
             {"val_interval": {"rating": "[3,inf)"}},
             "val_interval names the column 'rating', which is not loaded; add it to load_col",

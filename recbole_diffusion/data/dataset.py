@@ -271,9 +271,17 @@ class InteractionDataset(KnownIds, TimeOrder, FastReading, Dataset):
 
     def _reset_index(self) -> None:
         if self.inter_feat.empty:
+            filters = ("user_inter_num_interval", "item_inter_num_interval", "val_interval")
+            named = [name for name in filters if self.config[name] not in (None, "[0,inf)")]
+            remedies = [f"loosen {' or '.join(named)}"] if named else []
+            if self.user_feat is not None or self.item_feat is not None:
+                remedies.append(
+                    "check that the .user and .item files that load_col names have the ids of the "
+                    "interactions, or give filter_inter_by_user_or_item: false"
+                )
             raise UsageError(
-                f"data set {self.dataset_name!r} has no interactions left after filtering; loosen "
-                "user_inter_num_interval, item_inter_num_interval or val_interval"
+                f"data set {self.dataset_name!r} has no interactions left after filtering; "
+                f"{', '.join(remedies) or 'give rows that have a user and an item'}"
             )
         self.row_numbers = self.inter_feat.index.to_numpy()
         super()._reset_index()

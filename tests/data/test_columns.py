@@ -649,3 +649,14 @@ def test_a_parquet_file_is_asked_for_its_lowest_rating(tmp_path, caplog, lowest)
     table.to_parquet(folder / "toy.inter.parquet")
     prepared({"dataset": "toy", "data_path": str(tmp_path), **SMALL, "load_col": {"inter": PAIR}})
     assert ("48 of the 120 ratings" in caplog.text) == (lowest == 0)
+
+
+def test_a_file_of_users_with_other_ids_is_named_where_no_row_is_left(toy):
+    options = toy()
+    users = "\n".join(["user_id:token\tage:float", *(f"{user}\t3" for user in range(10))])
+    Path(options["data_path"], "toy", "toy.user").write_text(users + "\n")
+    columns = {"inter": PAIR, "user": ["user_id", "age"]}
+    with pytest.raises(
+        UsageError, match=r"filtering; check that the \.user and \.item files .* have the ids"
+    ):
+        made(options, load_col=columns)
