@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from recbole_diffusion.compat import ModelType
 from recbole_diffusion.data.ratings import rating_column
 
 BESIDE = ("features", "neighbours")  # what a model reads beside interactions, by the start of its name
@@ -36,16 +37,33 @@ def part_fingerprints(parts: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     hashes: dict[int, tuple[np.ndarray, np.ndarray]] = {}  # the parts of one data set share their tokens
     found = {}
     for name, part in parts.items():
-        tokens = part.field2id_token[part.uid_field], part.field2id_token[part.iid_field]
-        key = id(tokens[0])
+        key = id(part.field2id_token[part.uid_field])
         if key not in hashes:
-            hashes[key] = _of_tokens(tokens[0]), _of_tokens(tokens[1])
-        of_users, of_items = hashes[key]
+            hashes[key] = _hashes_of(part)
         users, items = (np.asarray(part.inter_feat[field]) for field in (part.uid_field, part.iid_field))
-        pairs = _mixed(_mixed(of_users[users]) + of_items[items])
+        pairs = _of_pairs(*hashes[key], users, items)
         columns = {column: _digits(_with(pairs, values)) for column, values in _columns_of(part).items()}
         found[name] = {"rows": len(users), "fingerprint": _digits(pairs), "columns": columns}
     return found
+
+
+def first_rows(parts: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return the number and the fingerprint of interactions that sequential parts hold in histories alone.
+
+    The first one of each user has no history before it, and so no row of its own. None for other parts, and
+    for histories that the files give.
+    """
+    found, rows = np.uint64(0), 0
+    for part in parts.values():
+        config = part.config
+        if config["MODEL_TYPE"] != ModelType.SEQUENTIAL or config["benchmark_filename"]:
+            return None
+        alone = np.asarray(part.inter_feat[config["ITEM_LIST_LENGTH_FIELD"]]) == 1
+        users = np.asarray(part.inter_feat[part.uid_field])[alone]
+        items = np.asarray(part.inter_feat[part.iid_field + config["LIST_SUFFIX"]])[alone, 0]
+        pairs = _of_pairs(*_hashes_of(part), users, items)
+        found, rows = found + pairs.sum(dtype=np.uint64), rows + len(pairs)
+    return {"rows": rows, "fingerprint": f"{int(found):016x}"}
 
 
 def data_fingerprints(parts: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
@@ -124,6 +142,16 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any], same_ids: boo
 def joined(*fingerprints: str) -> str:
     """Return the fingerprint of several parts together."""
     return f"{sum(int(one, 16) for one in fingerprints) % 2**64:016x}"
+
+
+def _hashes_of(part: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Return 64-bit hashes of the tokens of all users and of all items, [n_users] and [n_items]."""
+    return _of_tokens(part.field2id_token[part.uid_field]), _of_tokens(part.field2id_token[part.iid_field])
+
+
+def _of_pairs(of_users: np.ndarray, of_items: np.ndarray, users: np.ndarray, items: np.ndarray) -> np.ndarray:
+    """Return a hash of each pair, [n], from the hashes of tokens and the pairs' ids."""
+    return _mixed(_mixed(of_users[users]) + of_items[items])
 
 
 def _of_tokens(tokens: np.ndarray) -> np.ndarray:

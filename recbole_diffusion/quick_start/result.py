@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from recbole_diffusion.data.fingerprint import first_rows
 from recbole_diffusion.data.sampled_candidates import FixedCandidates
 from recbole_diffusion.data.valid_shift import UNSHIFTED, choices, validations_of
 from recbole_diffusion.quick_start.prepared import Prepared
@@ -77,6 +78,7 @@ def result_of(prepared: Prepared, on_epoch: Callable | None, test: bool) -> dict
         "diagnostics": diagnostics,
         "overlap": {name: found for name, found in overlap.items() if name != "selection"},
         "parts": {name: trainer.data[name] for name in ("train", *prepared.held_out) if name in trainer.data},
+        **_first_rows(prepared),
         **_beside_parts(trainer.data),
         "seconds": {
             "load": round(prepared.load_seconds, 3),
@@ -89,6 +91,12 @@ def result_of(prepared: Prepared, on_epoch: Callable | None, test: bool) -> dict
         "peak_rss_mb": round(peak_memory_mib(), 1),
         "versions": versions(),
     }
+
+
+def _first_rows(prepared: Prepared) -> dict[str, Any]:
+    """Return the fingerprint of what a sequential run learns from beside its rows, for ``compare``."""
+    found = first_rows({"train": prepared.train._dataset} | prepared.held_out)
+    return {} if found is None else {"first_rows": found}
 
 
 def _beside_parts(data: dict[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,6 @@ from typing import Any
 from recbole_diffusion.data.fingerprint import differences
 from recbole_diffusion.errors import UsageError, counted
 from recbole_diffusion.report.runs import RunRecord
-from recbole_diffusion.report.splits import parts_key
 from recbole_diffusion.storage.result_form import ordered_by_rounded_times
 
 # The options that change what a metric counts, and their defaults, by the beginning of the metric's name. A
@@ -87,7 +86,8 @@ def _of_other_train(runs: Sequence[RunRecord]) -> bool:
     """Return whether runs have equal test parts and different rows of train, as by ``valid_part``."""
     seen: dict[tuple, str] = {}
     for run in runs:
-        prints = parts_key(run)
+        parts = run.result.get("parts") or {}
+        prints = {name: part["fingerprint"] for name, part in parts.items()}
         if "train" in prints:
             tests = tuple(prints.get(name) for name in run.test_parts)
             if seen.setdefault(tests, prints["train"]) != prints["train"]:

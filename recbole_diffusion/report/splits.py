@@ -73,8 +73,14 @@ def split_key(run: RunRecord, fingerprints: bool, with_train: bool) -> str:
 
 
 def parts_key(run: RunRecord) -> dict[str, str]:
-    """Return the fingerprints of a run's parts by name; none for a run that is older than fingerprints."""
-    return {name: part["fingerprint"] for name, part in (run.result.get("parts") or {}).items()}
+    """Return the fingerprints of a run's parts by name; none for a run that is older than fingerprints.
+
+    Those of a sequential run have the interactions without a history, which are no rows of it, in train.
+    """
+    prints = {name: part["fingerprint"] for name, part in (run.result.get("parts") or {}).items()}
+    if "first_rows" in run.result and "train" in prints:
+        prints["train"] = joined(prints["train"], run.result["first_rows"]["fingerprint"])
+    return prints
 
 
 def data_key(run: RunRecord) -> tuple[int, str] | None:
@@ -93,6 +99,7 @@ def data_key(run: RunRecord) -> tuple[int, str] | None:
     names = ["train"] if run.validates_on_test else LEARNED
     learned = [parts[name] for name in names if name in parts]
     together = [*learned, *tests]
+    together += [run.result["first_rows"]] if "first_rows" in run.result else []
     return sum(part["rows"] for part in together), joined(*(part["fingerprint"] for part in together))
 
 

@@ -53,6 +53,7 @@ RESULT = fields(
     split=or_none(kind(dict)),
     diagnostics=kind(dict),
     parts=or_none(each(PART)),
+    first_rows=PART,
     seconds=fields(("train",), **dict.fromkeys(SECONDS, AMOUNT)),
     epoch_seconds=listed(AMOUNT),
     peak_rss_mb=AMOUNT,

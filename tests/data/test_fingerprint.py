@@ -7,8 +7,10 @@ import pytest
 import torch
 
 from recbole_diffusion.compat import Interaction
+from recbole_diffusion.config import Config
 from recbole_diffusion.data.cold_start import divide_users, first_records, users_cut_within_a_time
-from recbole_diffusion.data.fingerprint import differences, joined, part_fingerprints
+from recbole_diffusion.data.fingerprint import differences, first_rows, joined, part_fingerprints
+from recbole_diffusion.data.preparation import create_dataset, prepare_data
 from recbole_diffusion.errors import UsageError
 
 PAIRS = [("7", "a"), ("7", "b"), ("12", "a"), ("12", "c"), ("x", "b")]
@@ -163,3 +165,32 @@ def test_no_user_is_cut_within_a_time_where_a_half_is_empty():
     assert users_cut_within_a_time(users, time, np.array([True, False, False])) == 1
     assert users_cut_within_a_time(users, time, np.array([False, False, True])) == 0
     assert users_cut_within_a_time(users[:0], time[:0], np.zeros(0, bool)) == 0
+
+
+@pytest.mark.parametrize("split", [{"LS": "valid_and_test"}, {"RS": [0.6, 0.2, 0.2]}])
+def test_a_sequential_split_and_the_rows_without_a_history_are_the_split_of_other_models(tmp_path, split):
+    (tmp_path / "shop").mkdir()
+    draw = np.random.default_rng(0)
+    lines = ["user_id:token\titem_id:token\ttimestamp:float"]
+    for user in range(12):
+        bought = enumerate(draw.permutation(30)[: 4 + user % 7])
+        lines += [f"u{user}\ti{item}\t{time}" for time, item in bought]
+    (tmp_path / "shop/shop.inter").write_text("\n".join(lines) + "\n")
+    found = {}
+    for model in ("BPR", "SASRec"):
+        given = {"split": split, "order": "TO", "group_by": "user", "mode": "full"}
+        options = {"data_path": str(tmp_path), "use_gpu": False, "repeatable": True, "eval_args": given}
+        config = Config(model, "shop", overrides={**options, "MAX_ITEM_LIST_LENGTH": 3})
+        train, valid, tests = prepare_data(config, create_dataset(config))
+        parts = {"train": train._dataset, "valid": valid._dataset, "test": tests["test"]._dataset}
+        found[model] = part_fingerprints(parts), first_rows(parts)
+    (whole, nothing), (parts, first) = found["BPR"], found["SASRec"]
+    assert nothing is None
+    assert first["rows"] == 12
+    if "LS" in split:
+        for name in ("valid", "test"):
+            assert parts[name]["fingerprint"] == whole[name]["fingerprint"]
+        together = joined(parts["train"]["fingerprint"], first["fingerprint"])
+        assert together == whole["train"]["fingerprint"]
+    everything = [joined(*(one["fingerprint"] for one in some.values())) for some in (whole, parts)]
+    assert joined(everything[1], first["fingerprint"]) == everything[0]

@@ -131,3 +131,13 @@ def test_one_seed_and_another_split_of_the_same_data_blames_no_seed(make_run):
 def test_other_data_sets_are_refused(make_run):
     with pytest.raises(UsageError, match=r"toy \(a\) and else \(b\)"):
         group_by_split({"x": [make_run("a")], "y": [make_run("b", dataset="else")]})
+
+
+def test_interactions_that_a_sequential_run_has_in_histories_alone_are_of_its_split(make_run):
+    whole = joined(PARTS["train"]["fingerprint"], "5" * 16)
+    general = make_run("general", parts=other(train=whole))
+    first = {"rows": 3, "fingerprint": "5" * 16}
+    methods = {"x": [general], "y": [make_run("sequential", model="SASRec", first_rows=first)]}
+    assert [len(runs) for runs in group_by_split(methods)[0].values()] == [1, 1]
+    with pytest.raises(UsageError, match="different splits"):
+        group_by_split({"x": [general], "y": [make_run("other", model="GRU4Rec")]})
