@@ -358,7 +358,8 @@ class Config(RecBoleConfig):
         self.notes += recbole_options.complete(final, given, below, self.reads_order)
         negatives = final["train_neg_sample_args"] if self._loader_draws() else None
         modes = final["eval_args"]["mode"]
-        self.notes += negative_notes(negatives, self.samplers, str(modes))
+        any_other = bool(final["repeatable"]) and final["MODEL_TYPE"] != ModelType.SEQUENTIAL
+        self.notes += negative_notes(negatives, self.samplers, str(modes), any_other)
         self.notes += evaluation.fit(final, self.given, rated)
         evaluation.check(final, rated)
         if not self.stored:  # an earlier run has its weight, and may be evaluated by anything

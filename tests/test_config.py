@@ -804,3 +804,16 @@ def test_autoencoders_take_no_negatives_as_recboles_documentation_says(model, no
 def test_a_misspelt_model_or_dataset_is_pointed_out(given, said):
     with pytest.raises(UsageError, match=said):
         Config(overrides=given)
+
+
+def test_negatives_of_a_repeatable_run_of_users_are_told():
+    def told(model, **given):
+        notes = Config(model, "ml-100k", overrides=given).notes
+        return [one for one in notes if one.startswith("repeatable: negatives of training")]
+
+    (line,) = told("BPR", repeatable=True)
+    assert line.endswith(
+        "the user's other items among them; negative_sampler: uniform leaves out all of the user's"
+    )
+    assert told("BPR") == told("SASRec") == told("EASE", repeatable=True) == []
+    assert told("BPR", repeatable=True, negative_sampler="uniform") == []

@@ -150,13 +150,15 @@ def samplers_of(model: str, model_class: type[Any]) -> tuple[str, ...]:
     return BY_VECTORS if model_class.has_item_vectors else BY_SCORES
 
 
-def negative_notes(loaded: Any, samplers: tuple[str, ...], modes: str) -> list[str]:
+def negative_notes(loaded: Any, samplers: tuple[str, ...], modes: str, any_other: bool) -> list[str]:
     """Return the log's lines on the negatives that RecBole's loader draws.
 
     Args:
         loaded: ``train_neg_sample_args`` of a model for which that loader draws; None for others.
         samplers: what the model takes as ``negative_sampler``.
         modes: of evaluation, as text; negatives by popularity there have the ``alpha`` of training.
+        any_other: whether ``repeatable`` is given to a model of users, whose negatives are then any item but
+            that of the row.
     """
     if not isinstance(loaded, Mapping) or loaded.get("distribution") in (None, "none", "None"):
         return []
@@ -171,6 +173,12 @@ def negative_notes(loaded: Any, samplers: tuple[str, ...], modes: str) -> list[s
         notes.append(
             "train_neg_sample_args popularity has RecBole's counts, which are those of all parts: training "
             f"draws items of valid and test more often{instead}"
+        )
+    if any_other:
+        instead = "; negative_sampler: uniform leaves out all of the user's" if "uniform" in samplers else ""
+        notes.append(
+            "repeatable: negatives of training are any items but that of the row, as in RecBole, the user's "
+            f"other items among them{instead}"
         )
     return notes
 
