@@ -4,9 +4,10 @@
 # Guess: as in Aiolli's paper similarities are raised to the power q before they are added up, and with beta below 1 a score is divided by the length of
 #        the item's own similarities.
 # Seen:  the sum itself is raised to q. That is monotone, so q = 1, 2 and 5 have the same lists for every user and one NDCG@10, 0.221; with similarities
-#        raised to 2 and 5 lists share 0.74 and 0.51 with those, and it is 0.222 and 0.198. With `knn_method: item` and beta 0.5 a score is divided by the lengths of the similarities that
-#        the item has in the lists of others, rows in place of columns: 0.063, where it is 0.178 by the item's own. For `user` it is the right way round.
-# So:    a search over q is as many runs of one model, and that over beta says 1, the default, whatever the data. Raise `model.w` by hand.
+#        raised to 2 and 5 lists share 0.74 and 0.51 with those, and it is 0.222 and 0.198. With `knn_method: item` and beta 0.5 a score is divided by
+#        the lengths of the similarities that the item has in the lists of others, rows in place of columns: 0.063, where it is 0.178 by the item's own.
+#        For `user` it is the right way round.
+# So:    a search over q is as many runs of one model, and that over beta says 1, the default, whatever the data. Compute the scores by hand, as below.
 set -euo pipefail
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

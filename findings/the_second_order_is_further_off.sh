@@ -4,9 +4,9 @@
 # Guess: with the same number of steps samplers of the second order come closer to the spread of the data than Euler's, or are as good, and more steps help.
 # Seen:  `xEABSampler`, a "multi-step generalization of DPM-Solver++", has a spread of 0.99 with 5 steps, 1.26 with 10, 0.97 with 20 and 0.58 with 64, the
 #        default (VP schedule), Euler 0.24, 0.36, 0.43 and 0.48. `HeunSampler` has 2.8 with 5 steps and 0.77 with 10 (cosine), at two calls of the model a step,
-#        Euler 0.37 and 0.43. `vABSampler` is better than Euler (0.47 and 0.50). Schedules end at a noise of 0.001, so the last even step is a factor of 10 to
-#        100 in noise, and nothing lowers the order there, as other libraries do below 15 steps. With 300 steps all are right.
-# So:    short runs of the sampler that is best elsewhere are the worst here: users' vectors lie twice as far apart as in the data. Take vAB, or measure the
+#        Euler 0.37 and 0.43. `vABSampler` is better than Euler (0.47 and 0.50). Schedules end at a noise of 0.001, so the last even step is a factor of 60 to
+#        600 in noise, and nothing lowers the order there, as other libraries do below 15 steps. With 300 steps all are right.
+# So:    short runs of the sampler that is the usual choice elsewhere are far off here: users' vectors lie twice as far apart as in the data. Take vAB, or measure the
 #        spread of samples before comparing samplers.
 set -euo pipefail
 work=$(mktemp -d)
