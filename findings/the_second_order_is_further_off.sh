@@ -6,14 +6,15 @@
 #        default (VP schedule), Euler 0.24, 0.36, 0.43 and 0.48. `HeunSampler` has 2.8 with 5 steps and 0.77 with 10 (cosine), at two calls of the model a step,
 #        Euler 0.37 and 0.43. `vABSampler` is better than Euler (0.47 and 0.50). Schedules end at a noise of 0.001, so the last even step is a factor of 60 to
 #        600 in noise, and nothing lowers the order there, as other libraries do below 15 steps. With 300 steps all are right.
-# So:    short runs of the sampler that is the usual choice elsewhere are far off here: users' vectors lie twice as far apart as in the data. Take vAB, or measure the
-#        spread of samples before comparing samplers.
+# So:    short runs of the sampler that is the usual choice elsewhere are far off here: users' vectors lie twice as far apart as in the data. Take vAB, or
+#        measure the spread of samples before comparing samplers.
 set -euo pipefail
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 "${PYTHON:-python3}" -m venv "$work/venv"
 "$work/venv/bin/pip" install --quiet --disable-pip-version-check torch==2.13.0 numpy==2.4.6 einops==0.8.1 tqdm==4.67.1
-"$work/venv/bin/pip" install --quiet --disable-pip-version-check --no-deps azula==0.11.1  # its torchvision is for models of images
+# Without its dependencies gdown and torchvision, which are for models of images.
+"$work/venv/bin/pip" install --quiet --disable-pip-version-check --no-deps azula==0.11.1
 OMP_NUM_THREADS=1 "$work/venv/bin/python" -W ignore - <<'PYTHON_SCRIPT'
 from importlib.metadata import version
 
