@@ -16,6 +16,7 @@ import torch
 from recbole_diffusion.compat import RepeatableSampler, Sampler
 from recbole_diffusion.data.user_items import pair_keys
 from recbole_diffusion.errors import UsageError, agreeing, counted
+from recbole_diffusion.options.model_needs import reads_whole_rows
 
 PHASES = ["train", "valid", "test"]
 BITS_PER_PAIR = 32  # at most, of the table of used pairs
@@ -55,8 +56,9 @@ def create_samplers(config: Any, dataset: Any, parts: Sequence[Any]) -> tuple[An
 
 
 def _draws_nothing(config: Any) -> bool:
-    """Return whether a run needs samplers for what users have alone: EASE and its like, in a full ranking."""
-    return config.model_class.computed_when_made and set(config["eval_args"]["mode"].values()) == {"full"}
+    """Return whether a run draws no negatives: EASE, MultiVAE and the like, in a full ranking."""
+    alone = config.model_class.computed_when_made or reads_whole_rows(config["model"])
+    return alone and set(config["eval_args"]["mode"].values()) == {"full"}
 
 
 def require_negatives(dataset: Any, interactions: Any, by_popularity: bool, remedy: str) -> None:

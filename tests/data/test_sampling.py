@@ -142,8 +142,9 @@ def test_unknown_users_and_users_with_all_items_are_refused(split, write_parts):
     told = r"1 user has interacted with all items \(30\), such as 'u1', .*; remove their rows from the files"
     with pytest.raises(UsageError, match=told):
         prepare_data(config, create_dataset(config))
-    config = Config("EASE", overrides={**data.overrides, "topk": [5]})  # draws no negatives
-    prepare_data(config, create_dataset(config))
+    for draws_none in ("EASE", "MultiVAE", "DiffRec"):
+        config = Config(draws_none, overrides={**data.overrides, "topk": [5]})
+        prepare_data(config, create_dataset(config))
     config = Config("EASE", overrides={**data.overrides, "topk": [5], "eval_args": {"mode": "uni5"}})
     with pytest.raises(UsageError, match="interacted with all items"):
         prepare_data(config, create_dataset(config))
