@@ -1,5 +1,6 @@
 """Models that score a user by the training items alone, as a row of 0 and 1."""
 
+import logging
 from typing import Any
 
 import numpy as np
@@ -89,6 +90,30 @@ def singular_vectors(matrix: sp.csr_matrix, rank: int) -> np.ndarray:
     start = np.random.default_rng(0).uniform(0.5, 1.5, min(matrix.shape))
     _, _, found = svds(exact, k=rank, v0=start, return_singular_vectors="vh")
     return np.ascontiguousarray(found[::-1].T, dtype=np.float32)  # ascending as svds gives them
+
+
+def reproduced(matrix: sp.csr_matrix, vectors: np.ndarray) -> bool:
+    """Return whether rows lie in the span of orthonormal columns, up to rounding."""
+    inside = float(np.square(matrix @ vectors, dtype=np.float64).sum())  # of the squared lengths of the rows
+    whole = float(np.square(matrix.data, dtype=np.float64).sum())
+    return whole - inside < 1e-5 * whole
+
+
+def tell_reproduced(model: str, rank: int, matrix: sp.csr_matrix, vectors: np.ndarray) -> None:
+    """Warn if the ideal filter leaves out nothing: a user's row comes back, without a score for other items.
+
+    Args:
+        model: its name.
+        rank: the option ``ideal_rank``.
+        matrix: of users and items, normalised.
+        vectors: its right singular vectors, [n_items, at most rank].
+    """
+    if vectors.shape[1] and reproduced(matrix, vectors):
+        logging.getLogger().warning(
+            "%s: ideal_rank is %d, and %d singular vectors reproduce each user's row: the ideal filter gives "
+            "items that a user does not have in train 0; give a smaller ideal_rank",
+            *(model, rank, vectors.shape[1]),
+        )
 
 
 def strongest_of_rows(matrix: sp.csr_matrix, k: int) -> sp.csr_matrix:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from recbole_diffusion.data.graph import degree_powers, scaled
 from recbole_diffusion.model.graph.options import BSPMOptions, ChebyCFOptions, LinkPropOptions
-from recbole_diffusion.model.history_model import HistoryModel, singular_vectors
+from recbole_diffusion.model.history_model import HistoryModel, singular_vectors, tell_reproduced
 from recbole_diffusion.model.propagation import SparseMatrix
 
 LINK_CELLS = 2**22  # scores of a block of users, while the best links of all users are chosen
@@ -99,6 +99,7 @@ class SpectralFilter(HistoryModel):
         rank = o.ideal_rank if o.ideal_weight else 0
         empty = np.zeros((self.n_items, 0), np.float32)
         vectors = singular_vectors(normalised, rank) if rank else empty
+        tell_reproduced(config["model"], rank, normalised, vectors)
         # [n_items, rank], in checkpoints: vectors of equal singular values could be others another time.
         self.register_buffer("ideal", torch.from_numpy(np.ascontiguousarray(vectors)))
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from recbole_diffusion.data.graph import scaled
 from recbole_diffusion.diffusion import sinusoidal_embedding
 from recbole_diffusion.model.graph.options import GiffCFOptions
-from recbole_diffusion.model.history_model import RowModel, singular_vectors
+from recbole_diffusion.model.history_model import RowModel, singular_vectors, tell_reproduced
 from recbole_diffusion.model.loss import dropout
 from recbole_diffusion.model.propagation import SparseMatrix
 
@@ -78,6 +78,7 @@ class GiffCF(RowModel):
         largest = float(np.linalg.norm(G @ vectors[:, 0].astype(np.float64)))  # sigma_1
         self.graph = SparseMatrix((G / largest).astype(np.float32))
         kept = vectors[:, : o.ideal_rank if o.ideal_weight else 0]
+        tell_reproduced(config["model"], o.ideal_rank, G, kept)
         # V, [n_items, rank], in checkpoints: those of equal singular values could be others another time.
         self.register_buffer("ideal", torch.from_numpy(np.ascontiguousarray(kept)))
         self.table = nn.Parameter(nn.init.xavier_uniform_(torch.empty(self.n_items, o.embedding_size)))

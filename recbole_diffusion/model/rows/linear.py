@@ -18,6 +18,7 @@ from recbole_diffusion.model.ease_scores import discounted, edlae_penalties, lin
 from recbole_diffusion.model.history_model import (
     HistoryModel,
     history_rows,
+    reproduced,
     singular_vectors,
     strongest_of_rows,
 )
@@ -77,7 +78,7 @@ class PureSVD(HistoryModel):
     def __init__(self, config: Any, dataset: Any) -> None:
         super().__init__(config, dataset)
         vectors = singular_vectors(self.interactions, self.options.embedding_size)
-        if _reproduced(self.interactions, vectors):
+        if reproduced(self.interactions, vectors):
             logging.getLogger().warning(
                 "PureSVD: embedding_size is %d, and %d singular vectors reproduce each user's row: items "
                 "that a user does not have in train score 0 up to rounding, and lists are those of chance; "
@@ -104,12 +105,6 @@ class PureSVD(HistoryModel):
     def fold_in_vectors(self, histories: FoldInHistories, seed: int) -> Tensor:  # noqa: ARG002 there is no noise
         """Return the vectors of users by their items, [batch, d]."""
         return self.projected(history_rows(histories, self.n_items))
-
-
-def _reproduced(matrix: sp.csr_matrix, vectors: np.ndarray) -> bool:
-    """Return whether rows of 0 and 1 lie in the span of orthonormal columns, up to rounding."""
-    inside = float(np.square(matrix @ vectors, dtype=np.float64).sum())  # of the squared lengths of the rows
-    return matrix.nnz - inside < 1e-5 * matrix.nnz
 
 
 class RP3beta(HistoryModel):

@@ -153,6 +153,15 @@ def test_a_full_low_pass_filter_returns_the_row(tmp_path):
     np.testing.assert_allclose(scores, R @ smoothing(R)[0] + 5 * R, atol=1e-5)
 
 
+@pytest.mark.parametrize("name", ["BSPM", "ChebyCF", "GiffCF"])
+def test_a_filter_of_all_singular_vectors_is_told(tmp_path, caplog, name):
+    R = np.array([[1, 1, 0, 0, 0], [0, 1, 1, 0, 0], [0, 0, 1, 1, 0], [0, 0, 0, 1, 1], [1, 0, 1, 0, 0]])
+    built_of_rows(tmp_path / "few", name, R, ideal_rank=2, ideal_weight=0.5)
+    assert "reproduce" not in caplog.text
+    built_of_rows(tmp_path / "all", name, R, ideal_rank=9, ideal_weight=0.5)
+    assert f"{name}: ideal_rank is 9, and 5 singular vectors reproduce each user's row" in caplog.text
+
+
 def test_a_step_that_would_amplify_is_refused(tmp_path):
     with pytest.raises(UsageError, match="give more sharpening_steps"):
         build(tmp_path, "BSPM", X, ideal_rank=1, sharpening_time=2.5)
