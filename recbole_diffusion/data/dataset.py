@@ -3,6 +3,7 @@
 Longer than most files: what we override of RecBole's data set, in the order in which it calls it.
 """
 
+import contextlib
 import copy
 from pathlib import Path
 from typing import Any, ClassVar
@@ -182,22 +183,24 @@ class InteractionDataset(KnownIds, TimeOrder, FastReading, Dataset):
         """
         left_out = (self.config["unload_col"] or {}).get("inter", ())
 
-        def unread(name: str) -> pd.Series | None:
-            if header.get(name) != FeatureType.FLOAT or name in wanted or name in left_out:
-                return None
-            try:
-                return file.read(header, [name], rows)[name]
-            except ValueError:
-                file.check_numbers(header, [name], self.config["seq_separator"])
-                raise
+        def left(name: str) -> bool:
+            return header.get(name) == FeatureType.FLOAT and name not in wanted and name not in left_out
 
-        if (labels := unread(self.label_field)) is not None and labels.isin([-1, 0, 1]).all():
-            zeros, total = self.unread_labels
-            self.unread_labels = zeros + int((labels < 1).sum()), total + rows
+        if left(self.label_field):
+            try:
+                labels = file.read(header, [self.label_field], rows)[self.label_field]
+            except ValueError:
+                file.check_numbers(header, [self.label_field], self.config["seq_separator"])
+                raise
+            if labels.isin([-1, 0, 1]).all():
+                zeros, total = self.unread_labels
+                self.unread_labels = zeros + int((labels < 1).sum()), total + rows
         rating = self.config["RATING_FIELD"]
-        if file.may_be_negative(rating) and (ratings := unread(rating)) is not None:
-            low, total = self.dislikes
-            self.dislikes = low + int((ratings <= 0).sum()), total + rows
+        if left(rating) and file.may_be_negative(rating):
+            with contextlib.suppress(ValueError, UsageError):  # what nothing reads need be no numbers
+                low, total = self.dislikes
+                ratings = file.read(header, [rating], rows)[rating]
+                self.dislikes = low + int((ratings <= 0).sum()), total + rows
 
     def _load_user_or_item_feat(self, *arguments: Any) -> pd.DataFrame | None:
         """Read users or items, and leave out rows without an id."""

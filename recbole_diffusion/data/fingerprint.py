@@ -50,13 +50,15 @@ def part_fingerprints(parts: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 def first_rows(parts: Mapping[str, Any]) -> dict[str, Any] | None:
     """Return the number and the fingerprint of interactions that sequential parts hold in histories alone.
 
-    The first one of each user has no history before it, and so no row of its own. None for other parts, and
-    for histories that the files give.
+    The first one of each user has no history before it, and so no row of its own. None for other parts, for
+    histories that the files give, and for those of one item, all of which look like first ones.
     """
     found, rows = np.uint64(0), 0
     for part in parts.values():
         config = part.config
         if config["MODEL_TYPE"] != ModelType.SEQUENTIAL or config["benchmark_filename"]:
+            return None
+        if config["MAX_ITEM_LIST_LENGTH"] == 1:
             return None
         alone = np.asarray(part.inter_feat[config["ITEM_LIST_LENGTH_FIELD"]]) == 1
         users = np.asarray(part.inter_feat[part.uid_field])[alone]

@@ -21,7 +21,7 @@ from recbole_diffusion.compat import (
     recbole_datasets,
 )
 from recbole_diffusion.data.batches import settle_batches
-from recbole_diffusion.data.columns import check_labels
+from recbole_diffusion.data.columns import check_labels, labels_are_read
 from recbole_diffusion.data.dataset import InteractionDataset, OrderedDataset
 from recbole_diffusion.data.given_histories import GivenHistories
 from recbole_diffusion.data.labelled import LABEL
@@ -179,7 +179,9 @@ def check_fit(config: Any, dataset: Any) -> None:
             "{rating: 3}"
         )
     check_labels(config, dataset)
-    if not config.stored:
+    # Labels say which rows are positives.
+    judged = labels_are_read(config) and config["LABEL_FIELD"] in dataset.inter_feat
+    if not config.stored and not judged:
         tell_dislikes(config, dataset)
     check_features(config, dataset)
 

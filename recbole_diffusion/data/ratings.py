@@ -130,12 +130,14 @@ def tell_dislikes(config: Any, dataset: Any, reader: str = "") -> None:
         return
     if not reader and "RATING_FIELD" in keys_read_by(config.model_class):
         return
+    fields = (dataset.uid_field, dataset.iid_field, name, dataset.time_field)
+    loading = [field for field in fields if field == name or field in dataset.inter_feat]
     dataset.logger.warning(
         "%d of the %s of data set %r %s 0 or below (column %r), and %s reads no ratings: it takes these rows "
         "as positives, in training and in test; if they are dislikes, or no ratings, keep the others alone "
-        'with --val_interval="{%s: \'(0,inf)\'}" and --load_col="{inter: [%s, %s, %s]}"',
+        'with --val_interval="{%s: \'(0,inf)\'}" and --load_col="{inter: [%s]}"',
         *(low, counted(total, "rating"), dataset.dataset_name, agreeing(low, "are"), name),
-        *(reader or config["model"], name, dataset.uid_field, dataset.iid_field, name),
+        *(reader or config["model"], name, ", ".join(dict.fromkeys(loading))),
     )
 
 

@@ -87,13 +87,15 @@ def _check_seeds(group: list[RunRecord]) -> None:
     seen: dict[int, RunRecord] = {}
     for run in group:
         if run.seed in seen:
-            data = data_key(seen[run.seed]), data_key(run)
+            # Runs of earlier versions do not tell what a sequential model has in histories alone.
+            both = all("first_rows" in of.result for of in (seen[run.seed], run))
+            data = data_key(seen[run.seed], both), data_key(run, both)
             if None not in data and data[0] != data[1]:
                 raise UsageError(
                     f"{seen[run.seed].path} and {run.path} have equal options and the same seed, but "
                     "different interactions; compare runs on the same data"
                 )
-            if parts_key(seen[run.seed]) != parts_key(run):
+            if parts_key(seen[run.seed], both) != parts_key(run, both):
                 one, other = (dump_value(of.config.get("split_seed")) for of in (seen[run.seed], run))
                 raise UsageError(
                     f"{seen[run.seed].path} and {run.path} have equal options and the same seed, but "

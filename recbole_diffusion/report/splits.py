@@ -53,12 +53,13 @@ def settings_key(run: RunRecord) -> str:
     return hashlib.sha256(yaml_io.dump_value([run.result["dataset"], settings]).encode()).hexdigest()[:16]
 
 
-def split_key(run: RunRecord, fingerprints: bool, with_train: bool) -> str:
+def split_key(run: RunRecord, fingerprints: bool, with_train: bool, first: str | None = None) -> str:
     """Return what tells the split of one run from another.
 
     Args:
         run: the run.
         fingerprints: use those of its parts; else its settings.
+        first: the fingerprint of interactions that are in histories alone, for a run that does not tell it.
         with_train: tell different validation parts apart too. Without, a run that was chosen on test, and so
             also learns from the validation part, is on the same split as one chosen on validation, and so are
             runs with different ways of making valid (``valid_part``, ``valid_shift``).
@@ -67,26 +68,29 @@ def split_key(run: RunRecord, fingerprints: bool, with_train: bool) -> str:
         return settings_key(run)
     prints = parts_key(run)
     train = prints.pop("train")
+    train = joined(train, first) if first is not None and "first_rows" not in run.result else train
     apart = [train, *(prints.pop(name) for name in ("valid", UNSHIFTED) if name in prints)]
     known = apart if with_train else [train if run.validates_on_test else joined(*apart)]
     return " ".join([run.result["dataset"], *known, *(f"{name}={prints[name]}" for name in sorted(prints))])
 
 
-def parts_key(run: RunRecord) -> dict[str, str]:
+def parts_key(run: RunRecord, first_rows: bool = True) -> dict[str, str]:
     """Return the fingerprints of a run's parts by name; none for a run that is older than fingerprints.
 
-    Those of a sequential run have the interactions without a history, which are no rows of it, in train.
+    With ``first_rows``, train has the interactions of a sequential run that are in histories alone, which are
+    no rows of it. Runs of earlier versions do not tell them.
     """
     prints = {name: part["fingerprint"] for name, part in (run.result.get("parts") or {}).items()}
-    if "first_rows" in run.result and "train" in prints:
+    if first_rows and "first_rows" in run.result and "train" in prints:
         prints["train"] = joined(prints["train"], run.result["first_rows"]["fingerprint"])
     return prints
 
 
-def data_key(run: RunRecord) -> tuple[int, str] | None:
+def data_key(run: RunRecord, first_rows: bool = True) -> tuple[int, str] | None:
     """Return the number of rows and the fingerprint of a run's parts together, which no split changes.
 
-    None for a run that is older than fingerprints.
+    With ``first_rows``, the interactions of a sequential run that are in histories alone are among them. None
+    for a run that is older than fingerprints.
     """
     parts = dict(run.result.get("parts") or {})
     if not parts:
@@ -99,7 +103,7 @@ def data_key(run: RunRecord) -> tuple[int, str] | None:
     names = ["train"] if run.validates_on_test else LEARNED
     learned = [parts[name] for name in names if name in parts]
     together = [*learned, *tests]
-    together += [run.result["first_rows"]] if "first_rows" in run.result else []
+    together += [run.result["first_rows"]] if first_rows and "first_rows" in run.result else []
     return sum(part["rows"] for part in together), joined(*(part["fingerprint"] for part in together))
 
 
@@ -162,10 +166,15 @@ def runs_by_split(
         )
     fingerprints = _have_fingerprints(methods)
     both = len({(run.selection, *_ways_of_valid(run)) for run in runs}) > 1
+    # A sequential run of an earlier version has the first rows of a later one with equal parts.
+    rows = {run.path: frozenset(parts_key(run, first_rows=False).items()) for run in runs}
+    told = [run for run in runs if "first_rows" in run.result]
+    first = {rows[run.path]: run.result["first_rows"]["fingerprint"] for run in told}
     table: dict[str, dict[str, list[RunRecord]]] = {name: defaultdict(list) for name in methods}
     for name, of_method in methods.items():
         for run in of_method:
-            table[name][split_key(run, fingerprints, with_train=not both)].append(run)
+            key = split_key(run, fingerprints, with_train=not both, first=first.get(rows[run.path]))
+            table[name][key].append(run)
     return table
 
 
@@ -204,7 +213,8 @@ def _advice(
     left, right = ([run for of_split in runs.values() for run in of_split] for runs in (mine, other))
     data = [{data_key(run) for run in runs} for runs in (left, right)]
     known = [{key for key in keys if key is not None} for keys in data]
-    if known == data and not data[0] & data[1]:
+    rows = [{data_key(run, first_rows=False) for run in runs} for runs in (left, right)]
+    if known == data and not data[0] & data[1] and not rows[0] & rows[1]:
         sizes = [" or ".join(f"{rows:,}" for rows, _ in sorted(one)) for one in known]
         domains = [run for run in (*left, *right) if "cold_user_ratio" in run.config]
         why = f"; {domains[0].path.name} has two domains" if 0 < len(domains) < len(left) + len(right) else ""

@@ -626,6 +626,7 @@ RATED = {"load_col": {"inter": [*PAIR, "rating"]}}
         ("DMF", RATED, False),
         ("MF", {**RATED, "rating_scale": [-1, 5]}, False),
         ("FM", {**RATED, "threshold": {"rating": 3}, **CTR}, False),
+        ("FM", {"load_col": {"inter": [*PAIR, "rating", "label"]}, **CTR, "LABEL_FIELD": "label"}, False),
     ],
 )
 def test_ratings_below_one_that_nothing_reads_are_told(toy, caplog, model, options, told):
@@ -634,6 +635,22 @@ def test_ratings_below_one_that_nothing_reads_are_told(toy, caplog, model, optio
     prepared(toy(values=values), model, **{"LABEL_FIELD": "none", **needs, **options})
     said = f"25 of the 120 ratings of data set 'toy' are 0 or below (column 'rating'), and {model} reads no"
     assert (said in caplog.text) == told
+
+
+def test_a_column_of_ratings_that_nothing_reads_need_hold_no_numbers(toy, caplog):
+    options = toy(values={(3, "rating"): -1, (4, "rating"): "none yet"})
+    prepared(options, load_col={"inter": PAIR}, LABEL_FIELD="none")
+    assert "ratings" not in caplog.text
+
+
+def test_dislikes_are_left_out_with_the_column_of_times_kept(toy, caplog):
+    options = {
+        "load_col": {"inter": [*PAIR, "rating", "label"]},
+        "TIME_FIELD": "label",
+        "LABEL_FIELD": "none",
+    }
+    prepared(toy(values={(3, "rating"): -1}), **options)
+    assert '--load_col="{inter: [user_id, item_id, rating, label]}"' in caplog.text
 
 
 @pytest.mark.parametrize("lowest", [0, 1])

@@ -194,3 +194,20 @@ def test_a_sequential_split_and_the_rows_without_a_history_are_the_split_of_othe
         assert together == whole["train"]["fingerprint"]
     everything = [joined(*(one["fingerprint"] for one in some.values())) for some in (whole, parts)]
     assert joined(everything[1], first["fingerprint"]) == everything[0]
+
+
+def test_histories_of_one_item_do_not_tell_which_ones_are_first(tmp_path):
+    (tmp_path / "shop").mkdir()
+    lines = [f"u{user}\ti{(3 * user + time) % 10}\t{time}" for user in range(4) for time in range(5)]
+    (tmp_path / "shop/shop.inter").write_text(
+        "\n".join(["user_id:token\titem_id:token\ttimestamp:float", *lines]) + "\n"
+    )
+    found = []
+    for length in (1, 2):
+        options = {"data_path": str(tmp_path), "use_gpu": False, "topk": [2], "valid_metric": "MRR@2"}
+        config = Config("SASRec", "shop", overrides={**options, "MAX_ITEM_LIST_LENGTH": length})
+        train, valid, tests = prepare_data(config, create_dataset(config))
+        parts = {"train": train._dataset, "valid": valid._dataset, "test": tests["test"]._dataset}
+        found.append(first_rows(parts))
+    assert found[0] is None
+    assert found[1]["rows"] == 4

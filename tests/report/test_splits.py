@@ -141,3 +141,17 @@ def test_interactions_that_a_sequential_run_has_in_histories_alone_are_of_its_sp
     assert [len(runs) for runs in group_by_split(methods)[0].values()] == [1, 1]
     with pytest.raises(UsageError, match="different splits"):
         group_by_split({"x": [general], "y": [make_run("other", model="GRU4Rec")]})
+
+
+def test_a_sequential_run_of_an_earlier_version_is_on_the_split_of_a_later_one_with_equal_parts(make_run):
+    earlier = make_run("earlier", model="SASRec", config=RANDOM)
+    first = {"rows": 3, "fingerprint": "5" * 16}
+    later = make_run("later", model="GRU4Rec", seed=1, config=RANDOM, first_rows=first)
+    general = make_run("general", parts=other(train=joined(PARTS["train"]["fingerprint"], "5" * 16)))
+    by_split, _ = group_by_split({"x": [earlier], "y": [later], "z": [general]})
+    assert [len(runs) for of_method in by_split.values() for runs in of_method] == [1, 1, 1]
+    swapped = PARTS | {"train": PARTS["test"], "test": PARTS["train"]}
+    there = make_run("there", model="SASRec", config=RANDOM, parts=swapped)
+    with pytest.raises(UsageError, match="a run decides its split") as told:
+        group_by_split({"x": [there], "y": [later]})
+    assert "data differ" not in str(told.value)  # it has all rows, and does not tell those of histories

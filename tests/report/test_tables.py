@@ -127,3 +127,6 @@ def test_one_seed_on_other_data_is_no_second_run(make_run):
     parts = {name: {"rows": 9, "fingerprint": "f" * 16} for name in ("train", "valid", "test")}
     with pytest.raises(UsageError, match="different interactions; compare runs on the same data"):
         group_by_method([make_run("a"), make_run("b", parts=parts)])
+    with_first = make_run("c", first_rows={"rows": 3, "fingerprint": "5" * 16})
+    with pytest.raises(UsageError, match="are the same"):  # one of an earlier version, without that
+        group_by_method([make_run("d"), with_first])
