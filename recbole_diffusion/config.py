@@ -272,7 +272,8 @@ class Config(RecBoleConfig):
     def _unread(self) -> dict[str, str]:
         """Return the options without effect, each with the reason."""
         standard, general = self.internal_config_dict, unread(self.general)
-        quiet = {*unread_by(self.model, self.model_class), *general, *OF_EPOCHS}  # at their usual values
+        # At their usual values.
+        quiet = {*unread_by(self.model, self.model_class), *general, *OF_EPOCHS, "enable_amp"}
         usual = {name for name in quiet if self.given.get(name) == standard.get(name)}
         if self.given.get("train_neg_sample_args") is None:
             usual.add("train_neg_sample_args")

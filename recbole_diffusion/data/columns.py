@@ -56,20 +56,8 @@ def check_names(dataset: Any) -> None:
                 raise UsageError(
                     f"{option} names the column {field!r}, which is {kind}; it takes loaded columns of tokens"
                 )
-    length = config["ITEM_LIST_LENGTH_FIELD"]
-    made = isinstance(dataset, SequentialDataset) and dataset.benchmark_filename_list is None
-    if made and length in dataset.inter_feat:
-        raise UsageError(
-            f"ITEM_LIST_LENGTH_FIELD is {length!r}, a column of the interactions, which the length of each "
-            "sequence would replace; give it another name, or leave the column out with load_col"
-        )
-    suffix, columns = config["LIST_SUFFIX"], list(dataset.inter_feat) if made else []
-    if taken := [name for name in columns if name != dataset.uid_field and name + suffix in columns]:
-        raise UsageError(
-            f"the column {taken[0] + suffix!r} of the interactions has the name of the history that "
-            f"{config['model']} makes of {taken[0]!r}, which would replace it; leave the column out with "
-            "load_col, or give histories another ending with LIST_SUFFIX"
-        )
+    if isinstance(dataset, SequentialDataset) and dataset.benchmark_filename_list is None:
+        _check_made_names(config, dataset)
     if unknown := [name for name in config["seq_len"] or () if name not in kinds]:
         dataset.logger.warning("no effect of seq_len for %s: no such column is loaded", ", ".join(unknown))
     named = [name for name in config["seq_len"] or () if name in kinds]
@@ -78,6 +66,39 @@ def check_names(dataset: Any) -> None:
             "no effect of seq_len for %s: it cuts columns of sequences (token_seq, float_seq), and histories "
             "that are made here have MAX_ITEM_LIST_LENGTH",
             ", ".join(single),
+        )
+
+
+def _check_made_names(config: Any, dataset: Any) -> None:
+    """Refuse names of the columns that a sequential model makes which other columns have.
+
+    Raises:
+        UsageError: the length of a sequence or a history would replace a column, or the one the other.
+    """
+    length, suffix, columns = (
+        config["ITEM_LIST_LENGTH_FIELD"],
+        config["LIST_SUFFIX"],
+        list(dataset.inter_feat),
+    )
+    if not suffix:
+        raise UsageError(
+            f"LIST_SUFFIX is {suffix!r}, but a history needs another name than its column; give it an ending, "
+            "such as _list"
+        )
+    histories = {name + suffix: name for name in columns if name != dataset.uid_field}
+    if not length or length in histories:
+        why = f"the name of the history of {histories[length]!r}" if length else "no name"
+        raise UsageError(f"ITEM_LIST_LENGTH_FIELD is {length!r}, {why}; give it one of its own")
+    if length in columns:
+        raise UsageError(
+            f"ITEM_LIST_LENGTH_FIELD is {length!r}, a column of the interactions, which the length of each "
+            "sequence would replace; give it another name, or leave the column out with load_col"
+        )
+    if taken := [name for name in histories if name in columns]:
+        raise UsageError(
+            f"the column {taken[0]!r} of the interactions has the name of the history that "
+            f"{config['model']} makes of {histories[taken[0]]!r}, which would replace it; leave the column "
+            "out with load_col, or give histories another ending with LIST_SUFFIX"
         )
 
 

@@ -23,9 +23,12 @@ def tell_unseen_histories(config: Any, name: str, part: Any) -> None:
     reach = 3 * (config["kernel_size"] - 1) * sum(config["dilations"]) * config["block_num"]
     items = part.inter_feat[config["ITEM_LIST_LENGTH_FIELD"]]
     if unseen := int((items < length - reach).sum()):
+        remedy = (
+            f"set MAX_ITEM_LIST_LENGTH to {reach} or less, or enlarge kernel_size, block_num or dilations"
+        )
         logger.warning(
             "NextItNet predicts from the last of MAX_ITEM_LIST_LENGTH %d places and reaches %d places back: "
-            "the histories of %s of %s of data set %r end before that, so that all of them get one list; "
-            "set MAX_ITEM_LIST_LENGTH to %d or less, or enlarge kernel_size, block_num or dilations",
-            *(length, reach, counted(unseen, "row"), name, config["dataset"], reach),
+            "the histories of %s of %s of data set %r end before that, so that all of them get one list; %s",
+            *(length, reach, counted(unseen, "row"), name, config["dataset"]),
+            remedy if reach else "enlarge kernel_size, which is 1",
         )

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from recbole_diffusion.options.declare import refusal
+from recbole_diffusion.options.recbole_unread import unread_of_recbole
 
 
 class Allowed(NamedTuple):
@@ -257,7 +258,7 @@ def _check_together(final: Mapping[str, Any]) -> None:
         if model == one and final[name] > final[limit]:
             raise refusal(name, final[name], f"at most {limit}, which is {final[limit]}")
     for one, name, whole in DIVISORS:
-        if model == one and final[whole] % final[name]:
+        if model == one and name not in unread_of_recbole(model, final) and final[whole] % final[name]:
             raise refusal(name, final[name], f"a divisor of {whole}, which is {final[whole]}")
     if model == "DSSM" and not final["double_tower"]:
         raise refusal("double_tower", final["double_tower"], "True with DSSM, which has two towers")

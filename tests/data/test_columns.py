@@ -315,10 +315,12 @@ def test_parts_are_written_with_a_long_separator(toy, tmp_path):
             "alias_of_item_id names the column 'rating', which is float",
         ),
         ("SASRec", {"ITEM_LIST_LENGTH_FIELD": "item_id"}, "ITEM_LIST_LENGTH_FIELD is 'item_id', a column of"),
+        ("SASRec", {"LIST_SUFFIX": ""}, "LIST_SUFFIX is '', but a history needs another name"),
+        ("SASRec", {"LIST_SUFFIX": None}, "LIST_SUFFIX is None, but a history needs another name"),
         (
             "SASRec",
-            {"LIST_SUFFIX": ""},
-            "the column 'item_id' of the interactions has the name of the history",
+            {"ITEM_LIST_LENGTH_FIELD": "place_list"},
+            "'place_list', the name of the history of 'place'",
         ),
     ],
 )

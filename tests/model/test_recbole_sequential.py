@@ -112,6 +112,8 @@ def test_histories_that_nextitnet_does_not_see_are_told(sessions, caplog):
     tell_unseen_histories({**given, "block_num": 2}, "test", part)
     tell_unseen_histories({**given, "model": "SASRec"}, "test", part)
     assert not caplog.text
+    tell_unseen_histories({**given, "kernel_size": 1}, "test", part)  # each place by itself
+    assert caplog.text.strip().endswith("one list; enlarge kernel_size, which is 1")
 
 
 @torch.no_grad()

@@ -161,6 +161,11 @@ def test_a_value_that_makes_another_model_is_refused_by_name(model, name, value)
         Config(model, "ml-100k", overrides={name: value})
 
 
+def test_heads_that_nothing_reads_need_not_divide_the_width():
+    config = Config("CORE", "ml-100k", overrides={"n_heads": 3, "dnn_type": "ave"})
+    assert "no effect of n_heads (dnn_type is ave)" in config.notes
+
+
 @pytest.mark.parametrize(
     ("option", "value"),
     [
