@@ -75,15 +75,12 @@ def _check_made_names(config: Any, dataset: Any) -> None:
     Raises:
         UsageError: the length of a sequence or a history would replace a column, or the one the other.
     """
-    length, suffix, columns = (
-        config["ITEM_LIST_LENGTH_FIELD"],
-        config["LIST_SUFFIX"],
-        list(dataset.inter_feat),
-    )
+    length, suffix = config["ITEM_LIST_LENGTH_FIELD"], config["LIST_SUFFIX"]
+    columns = list(dataset.inter_feat)
     if not suffix:
         raise UsageError(
-            f"LIST_SUFFIX is {suffix!r}, but a history needs another name than its column; give it an ending, "
-            "such as _list"
+            f"LIST_SUFFIX is {suffix!r}, but a history needs another name than its column; give it an "
+            "ending, such as _list"
         )
     histories = {name + suffix: name for name in columns if name != dataset.uid_field}
     if not length or length in histories:
