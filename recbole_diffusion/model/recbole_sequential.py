@@ -36,7 +36,9 @@ class EncodedHistories(ModelInterface):
         found = torch.empty(len(where), device=where.device)
         for start in range(0, len(first), size):
             own = ((where >= start) & (where < start + size)).nonzero().view(-1)
-            scores = self.full_sort_predict(interaction[first[start : start + size]]).view(-1, self.n_items)
+            some = first[start : start + size]
+            # Not n_items in width: S3Rec counts its mask among them.
+            scores = self.full_sort_predict(interaction[some]).view(len(some), -1)
             found[own] = scores[where[own] - start, items[own]].float()
         return found
 

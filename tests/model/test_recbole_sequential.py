@@ -26,14 +26,19 @@ def sessions(tmp_path_factory):
         items = draw.permutation(40)[: 6 + user % 5]
         lines += [f"u{user}\ti{item}\t{time}" for time, item in enumerate(items)]
     (folder / "shop/shop.inter").write_text("\n".join(lines) + "\n")
+    kinds = ["item_id:token\tclass:token_seq", *(f"i{item}\tk{item % 4} l{item % 3}" for item in range(40))]
+    (folder / "shop/shop.item").write_text("\n".join(kinds) + "\n")
     made = {}
 
     def prepared(name):
         options = {"data_path": str(folder), "use_gpu": False, "MAX_ITEM_LIST_LENGTH": 8}
-        config = Config(name, "shop", overrides=options)
-        if "parts" not in made:
-            made["parts"] = prepare_data(config, create_dataset(config))
-        train, _, test = made["parts"]
+        if name == "S3Rec":
+            columns = {"inter": ["user_id", "item_id", "timestamp"], "item": ["item_id", "class"]}
+            options |= {"load_col": columns, "item_attribute": "class"}
+        config, key = Config(name, "shop", overrides=options), name == "S3Rec"
+        if key not in made:
+            made[key] = prepare_data(config, create_dataset(config))
+        train, _, test = made[key]
         turn = construct_transform(config)  # names a column in the configuration, which SHAN reads
         models = []
         for kind in (config.model_class, get_model(name)):
@@ -59,7 +64,8 @@ def of_all(model, rows, pairs):
 
 
 @pytest.mark.parametrize(
-    "name", ["SASRec", "BERT4Rec", "GRU4Rec", "RepeatNet", "SRGNN", "NARM", "STAMP", "NextItNet", "FEARec"]
+    "name",
+    ["SASRec", "BERT4Rec", "GRU4Rec", "RepeatNet", "SRGNN", "NARM", "STAMP", "NextItNet", "FEARec", "S3Rec"],
 )
 @torch.no_grad()
 def test_drawn_items_have_recboles_scores_by_one_pass_over_each_history(sessions, monkeypatch, name):
