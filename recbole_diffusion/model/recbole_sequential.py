@@ -12,7 +12,7 @@ LEAST = 4  # pairs for each history, below which the scores of all items cost mo
 CELLS = 2**21  # scores of histories and items that are held at once
 # Those whose encoder is most of the cost of a score.
 ENCODERS = (
-    *("BERT4Rec", "Caser", "FDSA", "FEARec", "GCSAN", "GRU4Rec", "GRU4RecF", "GRU4RecKG", "KSR", "LightSANs"),
+    *("BERT4Rec", "Caser", "FDSA", "FEARec", "GCSAN", "GRU4Rec", "GRU4RecF", "GRU4RecKG", "LightSANs"),
     *("NARM", "NextItNet", "RepeatNet", "S3Rec", "SASRec", "SASRecF", "SINE", "SRGNN", "STAMP"),
 )
 
@@ -60,6 +60,17 @@ class CORE(EncodedHistories):
         return (history * items).sum(1) / self.temperature
 
 
+class KSR(EncodedHistories):
+    """KSR, whose vectors of relations are as precise as its weights.
+
+    RecBole reads them in double precision and multiplies them by single ones, which torch refuses.
+    """
+
+    def __init__(self: Any, config: Any, dataset: Any) -> None:
+        super().__init__(config, dataset)  # type: ignore[call-arg]
+        self.relation_Matrix = self.relation_Matrix.float()
+
+
 class SHAN(ModelInterface):
     """SHAN, whose full ranking reads the newest items where the training has them, at the end of a row.
 
@@ -80,5 +91,6 @@ class SHAN(ModelInterface):
 SEQUENTIAL: dict[str, type[ModelInterface]] = {
     **dict.fromkeys(ENCODERS, EncodedHistories),
     "CORE": CORE,
+    "KSR": KSR,
     "SHAN": SHAN,
 }

@@ -112,8 +112,11 @@ def _names(names: Sequence[str]) -> str:
 
 
 def of_other_items(runs: Sequence[RunRecord]) -> list[str]:
-    """Return a line on runs whose lists are made of different numbers of items; none if all are alike."""
-    found = by_items(run for run in runs if _mode(run) != "labeled")
+    """Return a line on runs whose lists are made of different numbers of items; none if all are alike.
+
+    Labels and popN, which draws items by their rows, have no item without a row among the candidates.
+    """
+    found = by_items(run for run in runs if not str(_mode(run)).startswith(("labeled", "pop")))
     if len(found) < 2:
         return []
     said = "; ".join(f"{_names(names)} of {items}" for items, names in found.items())

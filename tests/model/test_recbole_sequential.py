@@ -11,6 +11,7 @@ from recbole_diffusion.config import Config
 from recbole_diffusion.data.preparation import create_dataset, prepare_data
 from recbole_diffusion.data.unseen_histories import tell_unseen_histories
 from recbole_diffusion.model import recbole_sequential
+from recbole_diffusion.quick_start import run
 
 HISTORIES, EACH = 12, 8
 
@@ -133,3 +134,31 @@ def test_nextitnet_sees_as_far_back_as_the_warning_says(sessions):
     items[1, :2] = torch.tensor([2, 1])
     unseen = ours.full_sort_predict(Interaction({"item_id_list": items}))
     assert torch.equal(unseen[0], unseen[1])
+
+
+def test_ksr_trains_with_the_vectors_that_its_files_give(tmp_path):
+    draw, folder = np.random.default_rng(0), tmp_path / "shop"
+    folder.mkdir()
+    files = {
+        "inter": ["user_id:token\titem_id:token\ttimestamp:float"],
+        "link": ["item_id:token\tentity_id:token", *(f"i{item}\te{item}" for item in range(12))],
+        "kg": ["head_id:token\trelation_id:token\ttail_id:token"],
+        "ent": ["ent_id:token\tent_vec:float_seq"],
+        "rel": ["rel_id:token\trel_vec:float_seq"],
+    }
+    for user in range(8):
+        files["inter"] += [f"u{user}\ti{item}\t{time}" for time, item in enumerate(draw.permutation(12)[:6])]
+    files["kg"] += [f"e{item}\tr{item % 2}\tt{item % 3}" for item in range(12)]
+    for kind, names in (("ent", [f"e{item}" for item in range(12)]), ("rel", ["r0", "r1"])):
+        files[kind] += [f"{name}\t{' '.join(f'{one:.2f}' for one in draw.normal(size=8))}" for name in names]
+    for kind, lines in files.items():
+        (folder / f"shop.{kind}").write_text("\n".join(lines) + "\n")
+    columns = {kind: [one.split(":")[0] for one in lines[0].split("\t")] for kind, lines in files.items()}
+    options = {
+        **{"data_path": str(tmp_path), "use_gpu": False, "epochs": 1, "topk": [2], "valid_metric": "MRR@2"},
+        **{"load_col": columns, "additional_feat_suffix": ["ent", "rel"], "embedding_size": 8},
+        **{"preload_weight": {"ent_id": "ent_vec", "rel_id": "rel_vec"}, "kg_embedding_size": 8},
+        **{"alias_of_entity_id": ["ent_id"], "alias_of_relation_id": ["rel_id"], "hidden_size": 8},
+        **{"eval_args": {"mode": "uni4"}, "run_dir": str(tmp_path / "run")},
+    }
+    assert 0 <= run("KSR", "shop", overrides=options)["test"]["recall@2"] <= 1

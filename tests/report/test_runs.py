@@ -233,6 +233,12 @@ def test_lists_made_of_different_items_are_told_or_refused(make_run):
     with pytest.raises(UsageError, match=said):
         compare(runs)
     assert compare([runs[0], make_run("s", model="E", items=45, **drawn)]).notes == []
+    by_rows = {
+        "config": {"eval_args": {"mode": "pop50"}},
+        "candidates_seed": 0,
+    }  # never draws one without rows
+    runs = [make_run(f"p{items}", model=f"P{items}", items=items, **by_rows) for items in (45, 600)]
+    assert compare(runs).notes == []
 
 
 def test_an_earlier_run_whose_items_are_ordered_by_rounded_times_is_told(make_run):
