@@ -155,10 +155,20 @@ def test_ksr_trains_with_the_vectors_that_its_files_give(tmp_path):
         (folder / f"shop.{kind}").write_text("\n".join(lines) + "\n")
     columns = {kind: [one.split(":")[0] for one in lines[0].split("\t")] for kind, lines in files.items()}
     options = {
-        **{"data_path": str(tmp_path), "use_gpu": False, "epochs": 1, "topk": [2], "valid_metric": "MRR@2"},
-        **{"load_col": columns, "additional_feat_suffix": ["ent", "rel"], "embedding_size": 8},
-        **{"preload_weight": {"ent_id": "ent_vec", "rel_id": "rel_vec"}, "kg_embedding_size": 8},
-        **{"alias_of_entity_id": ["ent_id"], "alias_of_relation_id": ["rel_id"], "hidden_size": 8},
-        **{"eval_args": {"mode": "uni4"}, "run_dir": str(tmp_path / "run")},
+        "data_path": str(tmp_path),
+        "use_gpu": False,
+        "epochs": 1,
+        "topk": [2],
+        "valid_metric": "MRR@2",
+        "load_col": columns,
+        "additional_feat_suffix": ["ent", "rel"],
+        "embedding_size": 8,
+        "preload_weight": {"ent_id": "ent_vec", "rel_id": "rel_vec"},
+        "kg_embedding_size": 8,
+        "alias_of_entity_id": ["ent_id"],
+        "alias_of_relation_id": ["rel_id"],
+        "hidden_size": 8,
+        "eval_args": {"mode": "uni4"},
+        "run_dir": str(tmp_path / "run"),
     }
     assert 0 <= run("KSR", "shop", overrides=options)["test"]["recall@2"] <= 1
