@@ -68,6 +68,7 @@ def result_keys() -> list[str]:
         "selection",
         "seed",
         "preset",
+        "items",
         "metrics_version",
         "parameters",
         "train_batch_size",

@@ -141,19 +141,6 @@ def tell_dislikes(config: Any, dataset: Any, reader: str = "") -> None:
     )
 
 
-def note_of_dislikes(ratings: np.ndarray | None) -> list[str]:
-    """Return a line on a table's ratings of 0 and below, if it has others too; NaN is no rating."""
-    given = np.zeros(0) if ratings is None else ratings[~np.isnan(ratings)]
-    low = int((given <= 0).sum())
-    if not 0 < low < len(given):
-        return []
-    return [
-        f"{low:,} of {counted(len(given), 'rating')} {agreeing(low, 'are')} 0 or below; a model of implicit "
-        "feedback takes their rows as positives: if they are dislikes, or no ratings, keep the others alone "
-        'with --val_interval="{rating: \'(0,inf)\'}" and --load_col="{inter: [user_id, item_id, rating]}"'
-    ]
-
-
 def _of_domains(dataset: Any) -> str:
     """Return what is said of a scale that has to fit two domains, or an empty string."""
     if not getattr(dataset, "shares_scale", False):

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 
 from recbole_diffusion.data.grouping import distinct
-from recbole_diffusion.data.ratings import note_of_dislikes
 from recbole_diffusion.errors import UsageError, counted, did_you_mean
 from recbole_diffusion.options.declare import read_options
 from recbole_diffusion.prepare.amazon_ids import note_if_exchanged
@@ -25,6 +24,7 @@ from recbole_diffusion.prepare.own.columns import (
     kind_of,
     numbers_of,
 )
+from recbole_diffusion.prepare.own.dislikes import note_of_dislikes
 from recbole_diffusion.prepare.own.forms import Form, form_of
 from recbole_diffusion.prepare.own.roles import ITEM, RATING, TIME, USER, Roles, TableOptions, roles_of
 from recbole_diffusion.prepare.own.source import Source, open_source
