@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-ROWS = ("MultiVAE", "MultiDAE", "MacridVAE", "RecVAE", "CDAE", "DiffRec", "LDiffRec")
+ROWS = ("MultiVAE", "MultiDAE", "MacridVAE", "RecVAE", "CDAE", "DiffRec", "LDiffRec", "DMF")
 GRAPHS = ("LightGCN", "NGCF", "SGL", "NCL", "DGCF", "SpectralCF")
 SEQUENTIAL = ("SASRec", "BERT4Rec", "LightSANs", "GRU4Rec", "NARM", "SRGNN")
 USERS, DRAWN, BATCHES, TURNS = 40, 101, 5, 3

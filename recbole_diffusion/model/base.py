@@ -76,7 +76,30 @@ class FoldInHistories:
         return self.ratings
 
 
-ROWS = 1024  # users whose scores of all items are held at once where pairs are asked for
+# Where pairs are asked for: rows of scores of all items that are held at once, and scores at most.
+ROWS, CELLS = 1024, 2**24
+
+
+def pairs_of(
+    where: Tensor, items: Tensor, rows: int, n_items: int, scores_of: Callable[[slice], Tensor]
+) -> Tensor:
+    """Return the scores of pairs of a row and an item, [batch], from each row's scores of all items.
+
+    Args:
+        where: the row of each pair, long [batch].
+        items: its item, long [batch].
+        rows: how many there are.
+        n_items: about how many scores a row has.
+        scores_of: from a block of rows to their scores, [block, items].
+    """
+    size = max(min(ROWS, CELLS // n_items), 1)
+    places, values = [], []
+    for start in range(0, rows, size):
+        own = ((where >= start) & (where < start + size)).nonzero().view(-1)
+        block = slice(start, min(start + size, rows))
+        places.append(own)
+        values.append(scores_of(block)[where[own] - start, items[own]])
+    return torch.cat(values)[torch.cat(places).argsort()]
 
 
 @torch.no_grad()
@@ -87,16 +110,13 @@ def pairs_of_rows(model: Any, interaction: Any) -> Tensor:
     """
     users, items = interaction[model.USER_ID], interaction[model.ITEM_ID]
     distinct, where = torch.unique(users, return_inverse=True)
-    found = []
-    for number, some in enumerate(distinct.split(ROWS)):
-        start = number * ROWS
-        # The pairs of these users: one number each of [some users, n_items].
-        own = ((where >= start) & (where < start + ROWS)).nonzero().view(-1)
+
+    def scores_of(block: slice) -> Tensor:
+        some = distinct[block]
         # RecBole's models return them one after the other.
-        scores = model.full_sort_predict({model.USER_ID: some}).view(len(some), -1)
-        found.append((own, scores[where[own] - start, items[own]]))
-    places, values = (torch.cat(parts) for parts in zip(*found, strict=True))
-    return values[places.argsort()]
+        return model.full_sort_predict({model.USER_ID: some}).view(len(some), -1)
+
+    return pairs_of(where, items, len(distinct), model.n_items, scores_of)
 
 
 class ModelInterface:

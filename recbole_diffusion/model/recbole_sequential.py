@@ -6,10 +6,9 @@ import torch
 from torch import Tensor
 
 from recbole_diffusion.compat import Interaction
-from recbole_diffusion.model.base import ModelInterface
+from recbole_diffusion.model.base import ModelInterface, pairs_of
 
 LEAST = 4  # pairs for each history, below which the scores of all items cost more than the pairs
-CELLS = 2**21  # scores of histories and items that are held at once
 # Those whose encoder is most of the cost of a score.
 ENCODERS = (
     *("BERT4Rec", "Caser", "FDSA", "FEARec", "GCSAN", "GRU4Rec", "GRU4RecF", "GRU4RecKG", "LightSANs"),
@@ -32,15 +31,13 @@ class EncodedHistories(ModelInterface):
         order = torch.arange(len(where), device=where.device)
         first = torch.full_like(order[: len(distinct)], len(where))
         first.scatter_reduce_(0, where, order, "amin")
-        items, size = interaction[self.ITEM_ID], max(CELLS // self.n_items, 1)
-        found = torch.empty(len(where), device=where.device)
-        for start in range(0, len(first), size):
-            own = ((where >= start) & (where < start + size)).nonzero().view(-1)
-            some = first[start : start + size]
+
+        def scores_of(block: slice) -> Tensor:
+            some = first[block]
             # Not n_items in width: S3Rec counts its mask among them.
-            scores = self.full_sort_predict(interaction[some]).view(len(some), -1)
-            found[own] = scores[where[own] - start, items[own]].float()
-        return found
+            return self.full_sort_predict(interaction[some]).view(len(some), -1)
+
+        return pairs_of(where, interaction[self.ITEM_ID], len(first), self.n_items, scores_of)
 
     def predict_pairs(self: Any, interaction: Interaction) -> Tensor:
         """Return RecBole's scores of pairs, [batch], of which few have one history."""

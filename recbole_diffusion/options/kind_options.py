@@ -40,10 +40,11 @@ def unread_by(model: str, model_class: type[Any]) -> dict[str, str]:
     if kind != ModelType.KNOWLEDGE:
         reasons |= dict.fromkeys(OF_GRAPHS, f"{model} reads no graph of knowledge")
     ours = model_class.__module__.partition(".")[0] in OURS
-    plain = ours and kind == ModelType.SEQUENTIAL and not _names_of_code(model_class) & FEATURE_LAYERS
+    names = _names_of_code(model_class)
+    plain = ours and kind == ModelType.SEQUENTIAL and not names & FEATURE_LAYERS
     if kind not in WITH_FEATURES or plain:
         reasons |= dict.fromkeys(OF_FEATURES, f"{model} embeds no columns of numbers")
-    if ours and "get_preload_weight" not in _names_of_code(model_class):
+    if ours and "get_preload_weight" not in names:
         reasons["preload_weight"] = f"{model} asks for no given vectors"
     reasons["save_step"] = "a first stage has the checkpoints of every run, see checkpoint_interval"
     reasons["require_pow"] = f"the loss of {model} has no such penalty"

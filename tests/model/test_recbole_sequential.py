@@ -10,7 +10,7 @@ from recbole_diffusion.compat import Interaction, construct_transform, get_model
 from recbole_diffusion.config import Config
 from recbole_diffusion.data.preparation import create_dataset, prepare_data
 from recbole_diffusion.data.unseen_histories import tell_unseen_histories
-from recbole_diffusion.model import recbole_sequential
+from recbole_diffusion.model import base
 from recbole_diffusion.quick_start import run
 
 HISTORIES, EACH = 12, 8
@@ -75,7 +75,7 @@ def test_drawn_items_have_recboles_scores_by_one_pass_over_each_history(sessions
     monkeypatch.setattr(ours, "full_sort_predict", lambda some: passed.append(len(some)) or whole(some))
     torch.testing.assert_close(ours.predict(pairs), theirs.predict(pairs))
     assert passed == [HISTORIES]
-    monkeypatch.setattr(recbole_sequential, "CELLS", 5 * ours.n_items)
+    monkeypatch.setattr(base, "CELLS", 5 * ours.n_items)
     torch.testing.assert_close(ours.predict(pairs), theirs.predict(pairs))
     assert passed[1:] == [5, 5, 2]
     # A history of its own for each pair: no row of all items is made.
