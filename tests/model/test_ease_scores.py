@@ -79,16 +79,17 @@ def test_a_matrix_beyond_the_machine_is_refused_in_one_line(rows, monkeypatch):
         linear_scores(sp.csr_matrix(rows), 1.0)
 
 
-def test_pairs_are_read_from_rows_block_by_block(monkeypatch):
+@pytest.mark.parametrize(("name", "most"), [("ROWS", 3), ("CELLS", 3 * 5)])
+def test_pairs_are_read_from_rows_block_by_block(monkeypatch, name, most):
     """Users 0..9 in blocks of three, each in several pairs: the scores stand where the pairs do."""
-    monkeypatch.setattr(base, "ROWS", 3)
+    monkeypatch.setattr(base, name, most)
     table, asked = torch.randn(10, 5), []
 
     def rows(interaction):
         asked.append(len(interaction["u"]))
         return table[interaction["u"]]
 
-    model = SimpleNamespace(USER_ID="u", ITEM_ID="i", full_sort_predict=rows)
+    model = SimpleNamespace(USER_ID="u", ITEM_ID="i", n_items=5, full_sort_predict=rows)
     users, items = torch.randint(0, 10, (40,)), torch.randint(0, 5, (40,))
     assert torch.equal(base.pairs_of_rows(model, {"u": users, "i": items}), table[users, items])
     assert max(asked) == 3
