@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from scipy.stats import ks_2samp
 from support.thermodynamics import original_thermodynamics, thermodynamics
 
 from recbole_diffusion.evaluation import distribution
@@ -61,7 +62,7 @@ def test_a_collapsed_model_is_seen():
     assert (same["modes_covered"], ends["modes_covered"]) == (1.0, 0.4)
     assert ends["kl"] > 0.8
     assert same["ks"]["users"] == 50
-    assert same["ks"]["agree"]["0.05"] > 40 > 10 > ends["ks"]["agree"]["0.05"]
+    assert same["ks"]["agree"]["0.05"] > 40 > 15 > ends["ks"]["agree"]["0.05"]
     assert ends["predicted"][1:4] == [0.0, 0.0, 0.0]
 
 
@@ -88,15 +89,37 @@ def test_each_divergence_has_its_direction():
     assert found["kl_bins"] != pytest.approx(distribution.kl_distance(*bins[::-1]))
 
 
-def test_of_many_users_every_nth_is_tested_from_the_first(monkeypatch):
-    monkeypatch.setattr(distribution, "MOST_USERS", 2)
-    users = np.repeat(np.arange(5), 30)
-    ratings = np.tile([1.0, 3.0, 5.0], 50)
-    predicted = np.where(np.isin(users, [0, 3]), ratings, 2.0)  # users 0 and 3 alike, the others apart
-    assert distribution.agreeing_users(users, ratings, predicted, (0.05,)) == {
-        "users": 2,
-        "agree": {"0.05": 2},
-    }
+@pytest.mark.parametrize("levels", [5, 1000])
+def test_the_test_by_user_is_the_exact_two_sample_test(levels):
+    """Users of 1 to 60 rows in any order, with many ties and with few, against scipy's test of one user."""
+    draw = np.random.default_rng(levels)
+    users = draw.permutation(np.repeat(np.arange(120), draw.integers(1, 61, 120)))
+    ratings = draw.integers(1, levels + 1, len(users)) / 1.0
+    predicted = np.clip(ratings + draw.integers(-levels, levels + 1, len(users)), 1, None)
+    gaps, rows = distribution.largest_gaps(users, ratings, predicted)
+    found = distribution.same_law_p_values(gaps, rows)
+    plain = [
+        ks_2samp(predicted[users == user], ratings[users == user], method="exact") for user in range(120)
+    ]
+    np.testing.assert_allclose(gaps / rows, [one.statistic for one in plain], rtol=1e-12)
+    np.testing.assert_allclose(found, [one.pvalue for one in plain], rtol=1e-9, atol=1e-12)
+
+
+def test_users_of_few_rows_are_not_rejected_by_an_approximation():
+    """By hand: two values beside two others are apart in 2 of 6 orders, three beside three in 2 of 20."""
+    gaps, rows = np.array([0, 1, 2, 3, 4]), np.array([1, 1, 2, 3, 4])
+    assert distribution.same_law_p_values(gaps, rows) == pytest.approx([1, 1, 2 / 6, 2 / 20, 2 / 70])
+    one = distribution.agreeing_users(np.arange(4), np.full(4, 5.0), np.full(4, 1.0), (0.05,))
+    assert one == {"users": 4, "agree": {"0.05": 4}}
+
+
+def test_users_of_many_rows_have_the_p_value_of_the_limit():
+    """P(sqrt(n / 2) D > x) tends to 2 sum (-1)^(i + 1) exp(-2 i^2 x^2); k = 1 is certain at any n."""
+    rows = np.array([10**6, 10**6])
+    x = 2000 / 10**6 * math.sqrt(10**6 / 2)
+    limit = 2 * sum((-1) ** (i + 1) * math.exp(-2 * (i * x) ** 2) for i in range(1, 9))
+    found = distribution.same_law_p_values(np.array([2000, 1]), rows)
+    assert found == pytest.approx([limit, 1], rel=1e-3)
 
 
 # Users 1 and 2 (0 is padding), items 1 to 4: user 1 has 1 and 2, user 2 has 3.
