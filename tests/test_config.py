@@ -576,6 +576,22 @@ def test_template_options_without_effect_are_told_in_one_note():
             "numerical_features (SASRec embeds no columns of numbers)",
         ),
         ("BPR", {"MAX_ITEM_LIST_LENGTH": 5}, "MAX_ITEM_LIST_LENGTH (BPR reads no sequences)"),
+        (
+            "FPMC",
+            {"MAX_ITEM_LIST_LENGTH": 5},
+            "MAX_ITEM_LIST_LENGTH (FPMC reads the last item of a history alone)",
+        ),
+        ("HRM", {"reg_weight": 0.5}, "reg_weight (RecBole's HRM has no such term in its loss)"),
+        (
+            "RepeatNet",
+            {"loss_type": "BPR", "train_neg_sample_args": None},
+            "loss_type (RepeatNet has the cross-entropy of its paper alone)",
+        ),
+        (
+            "MKR",
+            {"kg_embedding_size": 5},
+            "kg_embedding_size (RecBole's MKR has embedding_size for entities and relations too)",
+        ),
         ("TVDiff", {"require_pow": True}, "require_pow (the loss of TVDiff has no such penalty)"),
         ("FM", {"kg_reverse_r": True}, "kg_reverse_r (FM reads no graph of knowledge)"),
         ("BPR", {"preload_weight": {"uid": "emb"}}, "preload_weight (BPR asks for no given vectors)"),

@@ -31,6 +31,10 @@ NEVER = {
     "AsymKNN": {"q": "RecBole raises the scores to it, and not the similarities: their order stays"},
     "CORE": {"initializer_range": "all weights are drawn by the width, embedding_size"},
     "DMF": {"embedding_size": "DMF has user_embedding_size and item_embedding_size"},
+    "FPMC": {"MAX_ITEM_LIST_LENGTH": "FPMC reads the last item of a history alone"},
+    "HRM": {"reg_weight": "RecBole's HRM has no such term in its loss"},
+    "MKR": {"kg_embedding_size": "RecBole's MKR has embedding_size for entities and relations too"},
+    "RepeatNet": {"loss_type": "RepeatNet has the cross-entropy of its paper alone"},
 }
 
 
