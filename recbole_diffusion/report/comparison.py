@@ -16,7 +16,7 @@ from recbole_diffusion.report.compared_metrics import (
     smaller_is_better,
 )
 from recbole_diffusion.report.methods import group_by_method
-from recbole_diffusion.report.paired import TESTS, kept_by_user, paired_tests, tested_metric
+from recbole_diffusion.report.paired import OF_ALL_USERS, TESTS, kept_by_user, paired_tests, tested_metric
 from recbole_diffusion.report.protocols import (
     of_one_meaning,
     of_other_draws,
@@ -267,6 +267,9 @@ def _note(found: Comparison, test: str | None) -> None:
         if not all(kept_by_user(method.runs, part, found.by) for part in found.parts)
     ]
     if without and len(found.methods) > 1 and test != "none":
+        metric = tested_metric(found.by)
         found.about_p.append(
-            f"Not tested, since {tested_metric(found.by)} was not stored per user: {', '.join(without)}."
+            f"Not tested: {metric} is one number of all users together, without a value for each."
+            if metric.partition("@")[0] in OF_ALL_USERS
+            else f"Not tested, since {metric} was not stored per user: {', '.join(without)}."
         )

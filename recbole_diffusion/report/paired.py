@@ -20,6 +20,8 @@ TESTS = {
 COUNT = "rated_count"  # number of a user's ratings, over which rating errors are means
 ERRORS = ("rated_mae", "rated_mse", "rated_raw_mae", "rated_raw_mse")
 
+OF_ALL_USERS = ("itemcoverage", "giniindex", "shannonentropy", "auc")  # no means over users: no paired test
+
 
 def tested_metric(metric: str) -> str:
     """Return what is tested for a metric: the metric itself, or for RMSE the mean it is the root of."""

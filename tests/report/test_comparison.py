@@ -125,6 +125,14 @@ def test_runs_without_users_are_named_as_not_tested(three, make_run):
     assert {method.name for method in found.methods if method.tests} == {"EASE", "Pop"}
 
 
+def test_a_metric_of_all_users_together_is_not_said_to_be_missing(make_run):
+    runs = [make_run(name, model=name, test={"giniindex@10": 0.5, "recall@10": 0.1}) for name in "AB"]
+    found = compare(runs, metrics=["giniindex@10"])
+    assert found.about_p == [
+        "Not tested: giniindex@10 is one number of all users together, without a value for each."
+    ]
+
+
 def test_users_without_a_value_are_left_out(make_run):
     """A rated ranking has none for a user without relevant items."""
     kept = np.r_[np.full(3, np.nan), np.ones(37)]
