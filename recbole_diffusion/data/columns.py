@@ -3,6 +3,7 @@
 Longer than most files: one check of the columns after the other, in the order of a data set.
 """
 
+import unicodedata
 from pathlib import Path
 from typing import Any
 
@@ -208,9 +209,15 @@ def check_ids(dataset: Any) -> None:
 
 
 def plain_id(token: str) -> str:
-    """Return an id without what tools add: blanks at its ends, the ``.0`` of a number, leading zeros."""
+    """Return an id without what tools add or change.
+
+    These are blanks at its ends, the ``.0`` of a number, leading zeros, capitals, and the way in which a
+    letter with an accent is composed.
+    """
     bare = token.strip().removesuffix(".0")
-    return (bare.lstrip("0") or "0") if bare.isdecimal() else bare
+    if bare.isdecimal():
+        return bare.lstrip("0") or "0"
+    return bare.lower() if bare.isascii() else unicodedata.normalize("NFKC", bare).casefold()
 
 
 def _tell_rounded(dataset: Any, field: str, tokens: list[str]) -> None:
@@ -230,8 +237,9 @@ def _tell_twins(dataset: Any, field: str, tokens: list[str]) -> None:
     if twins:
         pair = sorted(twins[0], key=lambda one: one == plain_id(one))
         dataset.logger.warning(
-            "data set %r: %s of %s %s from another one only in blanks, .0 or leading zeros, such as %r and "
-            "%r; they count as different, so correct the files if they are not",
+            "data set %r: %s of %s %s from another one only in blanks, .0, leading zeros, capitals or the "
+            "form of a letter, such as %r and %r; they count as different, so correct the files if they "
+            "are not",
             *(
                 dataset.dataset_name,
                 counted(len(twins), "id"),

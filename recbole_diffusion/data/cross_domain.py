@@ -294,9 +294,9 @@ class CrossDomainDataset(DomainDataset):
         pairs = [(token, by_form[plain_id(token)]) for token in own.tolist() if plain_id(token) in by_form]
         if pairs:
             self.logger.warning(
-                "data sets %r and %r: %s of one domain alone %s from one of the other only in blanks, .0 or "
-                "leading zeros, such as %r and %r; they count as different, so correct the files if they are "
-                "not",
+                "data sets %r and %r: %s of one domain alone %s from one of the other only in blanks, .0, "
+                "leading zeros, capitals or the form of a letter, such as %r and %r; they count as "
+                "different, so correct the files if they are not",
                 *(self.dataset_name, self.source.dataset_name, counted(len(pairs), "user")),
                 *(agreeing(len(pairs), "differ"), *pairs[0]),
             )

@@ -24,6 +24,8 @@ from recbole_diffusion.data.ratings import (
     check_scale,
     dislikes_in,
     tell_one_rating,
+    tell_unreached,
+    tell_zeros,
 )
 from recbole_diffusion.data.reader import FastReading, opened
 from recbole_diffusion.data.table_file import TableFile, file_or_table
@@ -301,6 +303,8 @@ class InteractionDataset(KnownIds, TimeOrder, FastReading, Dataset):
             check_reaches_middle(self, *scale)
             if not self.config.stored:
                 tell_one_rating(self)
+                tell_unreached(self, *scale)
+                tell_zeros(self, scale[0])
         self.dislikes = dislikes_in(self)
         if why := self._why_times():
             self.times = times_of(self, why, instead=self._without_times().get(why, ""))

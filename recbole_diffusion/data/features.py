@@ -4,7 +4,6 @@ Longer than most files: reading, aligning and checking a matrix, and the place o
 """
 
 import json
-import logging
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,12 +13,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from recbole_diffusion.errors import UsageError, counted
+from recbole_diffusion.data.told_features import tell_of_features
+from recbole_diffusion.errors import UsageError
 
 FLOATS = {"F16": "<f2", "F32": "<f4", "F64": "<f8"}  # the types that we read, by safetensors' names
 BLOCK = 4096  # rows checked at once
 SHORTEST = 1e-12  # length below which torch takes a vector for none
-LARGE = 1e4  # features of encoders are of size 1 to 1000; models project them as they are
 
 
 @dataclass(frozen=True)
@@ -237,15 +236,18 @@ def check_values(modality: Modality, items: np.ndarray, constant: str) -> None:
             message names the first rows and their items.
     """
     largest, marks = np.zeros(len(items)), np.zeros((len(items), 3), np.float32)
+    shares = np.zeros(modality.width)
     wrong: dict[str, list[int]] = {
         "NaN or infinite numbers": [],
         "numbers too large or too small for cosines in float32": [],
         "one value throughout": [],
     }
     for start in range(0, len(items), BLOCK):
-        with np.errstate(over="ignore"):  # a number beyond float32 becomes infinite, which is reported below
+        # A number beyond float32 becomes infinite, which is reported below.
+        with np.errstate(over="ignore", invalid="ignore"):
             rows = modality.values[modality.rows[start : start + BLOCK]].astype(np.float32)
             length = np.sqrt(np.square(rows).sum(axis=1))
+            shares += np.square(rows / np.maximum(length, SHORTEST)[:, None]).sum(axis=0)
         largest[start : start + BLOCK] = np.abs(rows).max(axis=1)
         marks[start : start + BLOCK] = np.stack([length, rows[:, 0], rows[:, -1]], axis=1)
         finite = np.isfinite(rows).all(axis=1)
@@ -266,43 +268,7 @@ def check_values(modality: Modality, items: np.ndarray, constant: str) -> None:
             remedy = "scale the features" if kind.startswith("numbers") else remedy
             where = _few(named, "row", len(places))
             raise UsageError(f"{modality.origin} has {kind} in {where}; {remedy}")
-    _tell_large(modality, items, largest)
-    _tell_same(modality, items, marks)
-
-
-def _tell_same(modality: Modality, items: np.ndarray, marks: np.ndarray) -> None:
-    """Warn of a row that half of the items or more have, such as that of a picture which stands in for none.
-
-    Args:
-        modality: the modality.
-        items: the tokens of the items.
-        marks: of each item's row, equal for equal rows, [n, 3].
-    """
-    _, group, counts = np.unique(marks, axis=0, return_inverse=True, return_counts=True)
-    if 2 * counts.max() < len(items) or counts.max() == 1:
-        return
-    rows = modality.rows[np.flatnonzero(group.ravel() == counts.argmax())]
-    same = [row for row in rows if (modality.values[row] == modality.values[rows[0]]).all()]
-    if 2 * len(same) >= len(items):
-        logging.getLogger().warning(
-            "%s: %d of the %s have one and the same row, row %d: this modality does not tell them apart; if "
-            "it stands in for items without features, leave these out, or take another modality",
-            *(modality.origin, len(same), counted(len(items), "item"), same[0]),
-        )
-
-
-def _tell_large(modality: Modality, items: np.ndarray, largest: np.ndarray) -> None:
-    """Warn of features that drown what a model learns: the largest size in each row is [n]."""
-    rows = np.flatnonzero(largest >= LARGE)
-    if len(rows):
-        first = int(largest.argmax())
-        logging.getLogger().warning(
-            "%s: %s numbers of size %g and more, the largest %.4g in row %d (item %s); models project "
-            "features as they are, so that these outweigh all else: divide each row by its length, or bring "
-            "each column to mean 0 and deviation 1",
-            *(modality.origin, counted(len(rows), "row", "have"), LARGE, largest[first]),
-            *(modality.rows[first], items[first]),
-        )
+    tell_of_features(modality, items, largest, marks, shares / len(items))
 
 
 def _few(names: list | np.ndarray, what: str = "item", count: int | None = None) -> str:

@@ -15,6 +15,7 @@ from recbole_diffusion.data.features import Modality, aligned_rows, check_values
 from recbole_diffusion.data.item_columns import made_modality
 from recbole_diffusion.data.neighbour_file import check_against_features, neighbour_arrays, neighbours_of_file
 from recbole_diffusion.data.table_file import file_or_table
+from recbole_diffusion.data.told_features import tell_equal_modalities
 from recbole_diffusion.errors import UsageError, agreeing, counted, did_you_mean
 from recbole_diffusion.options.multimodal import FeatureOptions, MultimodalOptions
 
@@ -49,6 +50,7 @@ class MultimodalDataset(InteractionDataset):
         for modality in self.modalities.values():
             shape = f"{len(items)} items x {modality.width}"
             logging.getLogger().info("modality %s: %s from %s", modality.name, shape, modality.origin)
+        tell_equal_modalities(self.modalities.values())
 
     def item_tokens(self) -> np.ndarray:
         """Return the tokens of items 1, 2, ..., without that of the padding id 0."""

@@ -4,11 +4,13 @@ import logging
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from recbole_diffusion.data.loader import FullRankingLoader
-from recbole_diffusion.data.ratings import has_ratings
+from recbole_diffusion.data.ratings import has_ratings, rating_column
 from recbole_diffusion.data.sampling import FastDraws
 from recbole_diffusion.errors import counted
+from recbole_diffusion.options.rating import RANKING
 
 WHATEVER_THE_ORDER = ("recall", "precision", "hit")  # read which items a list has, and not their places
 
@@ -45,7 +47,9 @@ def tell_whole_lists(config: Any, phase: str, name: str, loader: Any, sampler: A
 
 
 def tell_whole_rated_lists(config: Any, name: str, part: Any) -> None:
-    """Warn of lists of rated items that take in all that three quarters of the users have rated in a part.
+    """Warn of lists of rated items that are equally good in any order, for three quarters of the users.
+
+    Such a list takes in all that a user has rated in a part, or all of that has one rating.
 
     Args:
         config: of the run.
@@ -59,6 +63,7 @@ def tell_whole_rated_lists(config: Any, name: str, part: Any) -> None:
     rated = np.unique(users, return_counts=True)[1]
     cut_offs = [k for k in sorted(config.rating.lengths) if (rated <= k).mean() >= MOST]
     if not cut_offs:
+        _tell_equal_ratings(config, name, part, users)
         return
     most = 1 if (rated == 1).mean() >= MOST else cut_offs[0]
     names = [f"rated_unfiltered_recall@{k}" for k in cut_offs]
@@ -68,6 +73,30 @@ def tell_whole_rated_lists(config: Any, name: str, part: Any) -> None:
         *((rated <= most).sum(), counted(len(rated), "user"), name, counted(most, "item")),
         *("" if most == 1 else " or fewer", ", ".join(names)),
     )
+
+
+def _tell_equal_ratings(config: Any, name: str, part: Any, users: np.ndarray) -> None:
+    """Warn if three quarters of the users have given all they rated in a part one rating: no order is wrong.
+
+    Args:
+        config: of the run.
+        name: name of the part.
+        part: its data set.
+        users: of its rows, [rows].
+    """
+    of_user = pd.Series(rating_column(part)).groupby(users)
+    lowest, highest = of_user.min().to_numpy(), of_user.max().to_numpy()
+    judged = highest >= config.rating.median  # a user without a relevant item is in no mean
+    equal = judged & (lowest == highest)
+    if judged.any() and equal.sum() >= MOST * judged.sum():
+        names = [
+            f"rated_unfiltered_{metric}@{k}" for metric in RANKING for k in sorted(config.rating.lengths)
+        ]
+        logging.getLogger().warning(
+            "%d of the %s of %s with a relevant item have given one rating to all that they rated there, so "
+            "that %s of theirs would be the same for every model",
+            *(equal.sum(), counted(int(judged.sum()), "user"), name, ", ".join(names)),
+        )
 
 
 def _candidates(config: Any, phase: str, loader: Any, sampler: Any) -> np.ndarray | None:

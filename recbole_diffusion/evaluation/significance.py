@@ -3,6 +3,8 @@
 A test over users says whether the difference would hold for other users of the same kind, given the models
 that were trained; it says nothing about other seeds. Averaging each user over seeds first reduces the noise
 of the seeds, but does not remove it.
+
+Longer than most files: three tests, what few users can show, and the correction, which belong together.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,6 +19,15 @@ from recbole_diffusion.evaluation.lists import UserMetrics
 ROUNDING = 1.5e-7  # of the larger of two values: what theirs to float32, 6e-8 each, does to a difference
 
 
+def smallest_p(users: int) -> float:
+    """Return the smallest p that so many users can give: that all their differences have one sign by chance.
+
+    Fewer users cannot show more, however equal their differences are: of two, every second pair of methods
+    would have it.
+    """
+    return 2.0 ** (1 - users)
+
+
 def paired_test(a: np.ndarray, b: np.ndarray, wilcoxon: bool = False) -> tuple[float, float]:
     """Return the mean of a - b, and the two-sided p of no difference.
 
@@ -24,6 +35,10 @@ def paired_test(a: np.ndarray, b: np.ndarray, wilcoxon: bool = False) -> tuple[f
         a: one value per user, [n].
         b: the same users in the same order, [n].
         wilcoxon: the signed-rank test, which leaves out users without a difference, instead of the t-test.
+
+    Returns:
+        The mean and p. Of users whose differences are equal, as of hits that are 1 and 0, it is
+        :func:`smallest_p`: the t-test knows no spread, and its p would be 0 for two of them.
 
     Raises:
         UsageError: fewer than two users.
@@ -43,8 +58,8 @@ def paired_test(a: np.ndarray, b: np.ndarray, wilcoxon: bool = False) -> tuple[f
     if wilcoxon:
         ranked = _without_rounding(differences, np.maximum(np.abs(a), np.abs(b)))
         p = stats.wilcoxon(ranked[ranked != 0]).pvalue if ranked.any() else 1.0
-    elif np.ptp(differences) == 0:
-        p = 0.0  # no spread: the limit of the t-test
+    elif np.ptp(differences) <= ROUNDING * max(np.abs(a).max(), np.abs(b).max()):
+        p = smallest_p(len(a))
     else:
         p = stats.ttest_rel(a, b).pvalue
     return float(differences.mean()), float(p)
@@ -168,7 +183,7 @@ def pooled_test(
 
     Users are resampled with replacement (a cluster bootstrap), each with all their ratings in all splits
     where they are test users; p is twice the share of resamples whose difference has the opposite sign, at
-    least 1 / resamples.
+    least 1 / resamples and :func:`smallest_p`.
 
     Args:
         runs: for each split the metrics of both methods, for the same users; splits may have different users.
@@ -210,7 +225,7 @@ def pooled_test(
         found[number] = float(times @ total) / max(float(times @ weight), 1e-300)
     # Two-sided: twice the smaller tail.
     tails = [(found <= 0).mean(), (found >= 0).mean()]
-    return float(total.sum()), float(np.clip(2 * min(tails), 1 / resamples, 1))
+    return float(total.sum()), float(np.clip(2 * min(tails), max(1 / resamples, smallest_p(len(users))), 1))
 
 
 def _by_token(run: UserMetrics, metric: str, name: str) -> tuple[np.ndarray, np.ndarray]:

@@ -9,12 +9,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from recbole_diffusion.errors import UsageError, counted, did_you_mean
+from recbole_diffusion.evaluation.significance import smallest_p
 from recbole_diffusion.report.compared_metrics import (
     chosen_metrics,
     ordering_metric,
     shared_metrics,
     smaller_is_better,
 )
+from recbole_diffusion.report.learned_rows import of_seen_rows
 from recbole_diffusion.report.methods import group_by_method
 from recbole_diffusion.report.paired import OF_ALL_USERS, TESTS, kept_by_user, paired_tests, tested_metric
 from recbole_diffusion.report.protocols import (
@@ -28,6 +30,7 @@ from recbole_diffusion.report.runs import RunRecord
 from recbole_diffusion.report.splits import group_by_split
 
 DIGITS = 4  # of a table
+FEW_USERS = 20  # below which a table says how many were tested
 
 
 @dataclass(frozen=True)
@@ -160,6 +163,7 @@ def compare(
     groups, reference = _called(groups, alias or {}, reference)
     runs = [run for group in groups.values() for run in group]
     _, notes = group_by_split(groups)
+    notes += of_seen_rows(groups)
     notes += of_other_draws(groups)
     notes += of_other_sources(runs)
     notes += of_other_items(runs)
@@ -261,6 +265,12 @@ def _note(found: Comparison, test: str | None) -> None:
             f"Holm's correction for {counted(several, 'comparison')}. It generalises to other users, "
             "not to other seeds."
         )
+        users = min(test["users"] for method in tested for test in method.tests.values())
+        if users < FEW_USERS:
+            found.about_p.append(
+                f"Only {counted(users, 'user')} were tested: of so few, differences of one sign alone have a "
+                f"p of {smallest_p(users):.2g}."
+            )
     without = [
         method.name
         for method in found.methods

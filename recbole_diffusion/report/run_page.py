@@ -9,6 +9,7 @@ from recbole_diffusion.errors import RunError, UsageError, counted
 from recbole_diffusion.report.comparison import Comparison
 from recbole_diffusion.report.comparison_table import comparison_tables
 from recbole_diffusion.report.figure import Figure
+from recbole_diffusion.report.learned_rows import of_seen_rows
 from recbole_diffusion.report.page import HtmlPage
 from recbole_diffusion.report.paper.ratings import calibration
 from recbole_diffusion.report.paper_figures import paper_figures
@@ -111,6 +112,8 @@ def _run_head(run: RunRecord, found: Comparison) -> HtmlPage:
     result = run.result
     page = HtmlPage(f"{run.model} on {result['dataset']}", f"seed {run.seed}, {run.path.name}")
     _protocol_note(page, [run])
+    for text in of_seen_rows({run.model: [run]}):
+        page.note(text, True)
     part = found.parts[0]
     facts = {f"{part} {name}": f"{run.test_parts[part][name]:.4f}" for name in found.metrics[:MANY_VALUES]}
     stage = run.epochs[-1].get("stage") if run.epochs else None

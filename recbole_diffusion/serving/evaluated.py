@@ -12,6 +12,7 @@ from recbole_diffusion.data.valid_shift import validations_of
 from recbole_diffusion.errors import UsageError, did_you_mean
 from recbole_diffusion.options.evaluation import computed_metrics
 from recbole_diffusion.storage.run_folder import RunFolder
+from recbole_diffusion.storage.seen_rows import seen_rows
 from recbole_diffusion.trainer import checkpoint
 from recbole_diffusion.trainer.factory import trainer_for
 from recbole_diffusion.trainer.tested_parts import TestedParts, evaluate_parts
@@ -68,7 +69,10 @@ def evaluate(run: Any, parts: Sequence[str] | None = None, progress: bool = Fals
             trainer.tensorboard.close()
     finally:
         checkpoint.restore_random_state(random_state)
-    _tell_other_draw(run, found)
+    kept = run.folder.read_result() if run.folder.result.is_file() else {}
+    _tell_other_draw(run, found, kept)
+    if seen := seen_rows(run.config.final_config_dict, kept, wanted):
+        logger.warning("%s; these metrics are not those of unseen items", seen)
     if run.config.metrics_asked:  # of lists: those of ratings were not asked for
         found.rated = {}
         for part, values in found.metrics.items():
@@ -76,9 +80,8 @@ def evaluate(run: Any, parts: Sequence[str] | None = None, progress: bool = Fals
     return found
 
 
-def _tell_other_draw(run: Any, found: TestedParts) -> None:
+def _tell_other_draw(run: Any, found: TestedParts, kept: Mapping[str, Any]) -> None:
     """Warn if sampled candidates give other numbers than ``result.json``, and say why as far as it shows."""
-    kept = run.folder.read_result() if run.folder.result.is_file() else {}
     why = (
         "the items beside the held-out ones are drawn as then, so versions or machine differ, or an earlier "
         "version began the run"

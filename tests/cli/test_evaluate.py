@@ -124,3 +124,14 @@ def test_changed_data_is_refused_where_the_run_has_not_kept_its_rows(ask, folder
     (copy / "data.npz").unlink()
     with pytest.raises(UsageError, match="may hold rows that it was trained on"):
         load_run(copy, data_path=str(tmp_path)).evaluate()
+
+
+def test_held_out_rows_that_the_weights_were_trained_on_are_told(folder_of, tmp_path, caplog):
+    copy = shutil.copytree(folder_of("BPR"), tmp_path / "run")
+    result = json.loads((copy / "result.json").read_text())
+    result["origin"] = {"checkpoint": "best.pt", "seen_rows": {"valid": 3, "test": 1}}
+    (copy / "result.json").write_text(json.dumps(result))
+    load_run(copy).evaluate(["test"])
+    assert "it began with were trained on 1 row of test; these metrics are not those of unseen" in caplog.text
+    load_run(copy).evaluate(["valid", "test"])
+    assert "were trained on 3 rows of valid and 1 row of test;" in caplog.text

@@ -103,14 +103,21 @@ def test_the_token_of_recboles_padding_is_no_id(toy, field):
         made(toy(values={(20, field): "[PAD]"}))
 
 
-@pytest.mark.parametrize("twin", ["1 ", " 1", "1\u00a0", "1.0", "01", "0001"])
-def test_ids_that_look_alike_are_told(toy, caplog, twin):
-    items = {(row, "item_id"): twin if row == 5 else "1" for row in (5, 17, 18)}
+@pytest.mark.parametrize(
+    ("twin", "other"),
+    [
+        *((twin, "1") for twin in ("1 ", " 1", "1\u00a0", "1.0", "01", "0001")),
+        ("Ann@x.org", "ann@x.org"),
+        ("Cafe\u0301", "caf\u00e9"),
+    ],
+)
+def test_ids_that_look_alike_are_told(toy, caplog, twin, other):
+    items = {(row, "item_id"): twin if row == 5 else other for row in (5, 17, 18)}
     dataset = made(toy(values=items))
     assert dataset.item_num == 23  # 20, both names, and the padding
     assert (
-        f"1 id of item_id differs from another one only in blanks, .0 or leading zeros, such as {twin!r} "
-        "and '1'" in caplog.text
+        "1 id of item_id differs from another one only in blanks, .0, leading zeros, capitals or the form of "
+        f"a letter, such as {twin!r} and {other!r}" in caplog.text
     )
 
 

@@ -14,7 +14,7 @@ from support.small import MODALITIES, OPTIONS, with_features
 
 from recbole_diffusion.config import Config
 from recbole_diffusion.data import knn
-from recbole_diffusion.data.features import Modality, check_values
+from recbole_diffusion.data.features import Modality, check_values, open_matrix
 from recbole_diffusion.data.multimodal import MultimodalDataset, find_features
 from recbole_diffusion.data.neighbour_file import neighbours_of_file
 from recbole_diffusion.errors import UsageError
@@ -135,6 +135,47 @@ def test_one_row_that_half_of_the_items_have_is_told(write_parts, caplog, alike,
     load(data, modalities=["image"], knn_k=2)
     said = f"toy.image.npy: {len(alike)} of the 6 items have one and the same row, row "
     assert (said in caplog.text) == told
+
+
+@pytest.mark.parametrize(("alike", "told"), [(20, True), (19, False)])
+def test_one_row_that_a_tenth_of_the_items_have_is_told_of_a_file(tmp_path, caplog, alike, told):
+    matrix = np.random.default_rng(0).normal(size=(200, 3)).astype(np.float32)
+    matrix[50 : 50 + alike] = matrix[50]
+    np.save(tmp_path / "toy.image.npy", matrix)
+    items = np.array([f"i{row}" for row in range(200)])
+    made = Modality("image", "columns of the .item file", matrix, np.arange(200))
+    check_values(made, items, "allow")  # equal words are equal rows
+    assert "one and the same row" not in caplog.text
+    path = tmp_path / "toy.image.npy"
+    check_values(Modality("image", str(path), open_matrix(path), np.arange(200)), items, "allow")
+    assert (
+        f"toy.image.npy: {alike} of the 200 items have one and the same row, row 50" in caplog.text
+    ) == told
+
+
+@pytest.mark.parametrize(
+    ("column", "told"),
+    [("the number of the row", True), ("a thousand times as large", True), ("twice as large", False)],
+)
+def test_a_column_that_outweighs_all_others_is_told(caplog, column, told):
+    matrix = np.random.default_rng(0).normal(size=(300, 8)).astype(np.float32)
+    if column == "the number of the row":
+        matrix[:, 2] = np.arange(300)
+    else:
+        matrix[:, 2] *= 1000 if told else 2
+    check_values(Modality("image", "toy.image.npy", matrix, np.arange(300)), np.arange(300), "allow")
+    assert ("toy.image.npy: column 2 has " in caplog.text) == told
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_two_modalities_with_the_same_features_are_told(write_parts, caplog, told):
+    data = numbered(write_parts)
+    matrix = np.random.default_rng(0).normal(size=(6, 3)).astype(np.float32)
+    np.save(data.folder / "toy.image.npy", matrix)
+    matrix[5, 2] += not told
+    np.save(data.folder / "toy.text.npy", matrix)
+    load(data, modalities=["image", "text"], knn_k=2)
+    assert ("modalities image and text have the same features of all items" in caplog.text) == told
 
 
 def test_two_items_with_a_row_each_are_told_apart(write_parts, caplog):

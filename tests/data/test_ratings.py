@@ -16,10 +16,10 @@ ROWS = [("a", "1", 5), ("a", "2", 1), ("b", "2", 3), ("b", "3", 4), ("c", "1", 2
 def rated(tmp_path):
     """Return a function that writes rated rows as a data set of three equal parts and loads it."""
 
-    def load(rows, **options):
+    def load(rows, others=ROWS[:1], **options):
         folder = tmp_path / "data/toy"
         folder.mkdir(parents=True, exist_ok=True)
-        parts = {"train": rows, "valid": ROWS[:1], "test": ROWS[:1]}
+        parts = {"train": rows, "valid": others, "test": others}
         for part, own in parts.items():
             text = ["user_id:token\titem_id:token\trating:float", *("\t".join(map(str, row)) for row in own)]
             (folder / f"toy.{part}.inter").write_text("\n".join(text) + "\n")
@@ -91,6 +91,46 @@ def test_ratings_that_are_all_the_same_are_told(tmp_path, caplog):
         InteractionDataset(Config("Pop", name, overrides={**given, "valid_metric": "MRR@1"}))
     assert "all 12 ratings of data set 'one' are 5: nothing tells rated items apart" in caplog.text
     assert "of data set 'two' are" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("levels", "scale", "said"),
+    [
+        ([1, 2, 3, 4, 5], [1, 5], None),
+        ([1, 2, 3, 4, 5], [0, 8], "[0, 8], but the ratings of data set 'toy' go from 1 to 5: an item is "
+         "relevant from 4 on, and by their own ends would be from 3"),
+        ([0.5, 2.5, 5], [0, 5], "[0, 5], but the ratings of data set 'toy' go from 0.5 to 5: an item is "
+         "relevant from 2.5 on, and by their own ends would be from 2.75"),
+        ([0.02, 2.5, 4.98], [0, 5], None),  # ratings of many digits reach no end
+    ],
+)  # fmt: skip
+def test_a_scale_whose_end_no_rating_has_is_told(rated, caplog, levels, scale, said):
+    rows = [(f"u{number}", f"i{number % 7}", levels[number % len(levels)]) for number in range(40)]
+    parts = [("u0", "i0", levels[0])]
+    rated(rows, parts, rating_scale=scale)
+    told = [line for line in caplog.messages if line.startswith("rating_scale is")]
+    assert [said in line for line in told] == ([True] if said else [])
+
+
+def test_ratings_that_were_chosen_need_no_end_of_the_scale(rated, caplog):
+    rows = [(f"u{number}", f"i{number % 7}", 1 + number % 5) for number in range(40)]
+    rated(rows, rating_scale=[1, 5], val_interval={"rating": "[3,inf)"})
+    assert "rating_scale is" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("ratings", "scale", "told"),
+    [
+        ([0, 0, 0, 6, 8, 10], [0, 10], True),  # Book-Crossing's 0: no rating
+        ([0, 0, 5, 6, 8, 10, 10, 10], [0, 10], False),
+        ([0, 0, 0, 1], [0, 1], False),  # thumbs
+    ],
+)
+def test_zeros_that_may_be_no_ratings_are_told(rated, caplog, ratings, scale, told):
+    rows = [(f"u{number}", f"i{number % 7}", ratings[number % len(ratings)]) for number in range(48)]
+    rated(rows, [("u0", "i0", 0)], rating_scale=scale)
+    assert ("are 0, more than any other, and count as the lowest" in caplog.text) == told
+    assert ("(0,inf)" in caplog.text) == told
 
 
 def test_a_pair_that_is_rated_twice_is_named_with_what_removes_it(rated, tmp_path):

@@ -78,3 +78,33 @@ def test_lists_of_all_items_that_users_have_rated_are_told(tmp_path, caplog, hel
     lines = [line for line in caplog.messages if "have rated" in line]
     assert len(lines) == (told is not None)
     assert told is None or told in lines[0]
+
+
+@pytest.mark.parametrize(("alike", "told"), [(30, True), (23, True), (22, False), (0, False)])
+def test_users_who_have_rated_all_alike_are_told(tmp_path, caplog, alike, told):
+    """Rated items of one rating are in the right order in any; users without a relevant one do not count."""
+    (tmp_path / "toy").mkdir()
+    for number, part in enumerate(("train", "valid", "test")):
+        rows = [
+            (f"u{user}", item, 5 if part == "test" and user < alike else 1 + (user + item) % 5)
+            for user in range(30) for item in range(6)
+        ]  # fmt: skip
+        rows += [(f"low{user}", item, 1) for user in range(100) for item in range(6)]
+        lines = [f"{user}\ti{10 * number + item}\t{rating}" for user, item, rating in rows]
+        text = "\n".join(["user_id:token\titem_id:token\trating:float", *lines]) + "\n"
+        (tmp_path / f"toy/toy.{part}.inter").write_text(text)
+    given = {
+        "data_path": str(tmp_path),
+        "benchmark_filename": ["train", "valid", "test"],
+        "load_col": {"inter": ["user_id", "item_id", "rating"]},
+        "rating_scale": [1, 5],
+        "rated_topk": [2],
+    }
+    config = Config("ItemRidge", "toy", overrides={**given, "topk": [1], "valid_metric": "MRR@1"})
+    prepare_data(config, create_dataset(config))
+    said = (
+        f"{alike} of the 30 users of test with a relevant item have given one rating to all that they rated "
+        "there, so that rated_unfiltered_recall@2, rated_unfiltered_ndcg@2 of theirs would be the same"
+    )
+    assert (said in caplog.text) == told
+    assert "users of valid" not in caplog.text

@@ -64,8 +64,20 @@ def test_equal_methods_do_not_differ(wilcoxon):
     assert paired_test(same, same, wilcoxon) == (0.0, 1.0)
 
 
-def test_a_constant_difference_has_no_spread():
-    assert paired_test(np.array([1.0, 2.0, 3.0]), np.array([0.5, 1.5, 2.5])) == (0.5, 0.0)
+@pytest.mark.parametrize("users", [2, 3, 5, 40])
+def test_a_constant_difference_is_as_rare_as_equal_signs(users):
+    """The t-test knows no spread; of n users all differ in one direction by chance once in 2^(n - 1)."""
+    assert paired_test(np.ones(users), np.zeros(users)) == (1.0, 2.0 ** (1 - users))
+    a = np.linspace(0.1, 0.9, users)
+    rounded = (a + 1 / 3).astype(np.float32).astype(np.float64)  # as stored
+    assert paired_test(rounded, a.astype(np.float32))[1] == 2.0 ** (1 - users)
+
+
+def test_of_two_users_no_resample_tells_more_than_their_signs():
+    users = {"users": np.array(["a", "b"]), "rated_count": np.array([3.0, 9.0])}
+    pair = tuple({**users, "rated_mae": np.array([1.0, 0.9]) + more} for more in (0.0, 0.2))
+    difference, p = pooled_test([pair], "rated_mae", resamples=200)
+    assert (difference, p) == (pytest.approx(-0.2), 0.5)
 
 
 def test_float32_values_are_averaged_in_float64():

@@ -263,3 +263,43 @@ def test_runs_that_read_another_source_or_other_features_are_told(make_run):
     notes = compare(runs, test="none").notes
     assert "Not only the methods differ: the source domain has other ratings in one and in three." in notes
     assert any("'image', features of items, are others" in note for note in notes)
+
+
+@pytest.mark.parametrize(("users", "told"), [(3, True), (19, True), (20, False)])
+def test_few_tested_users_are_told(make_run, users, told):
+    runs = [
+        make_run(model, 0.5, users=np.full(users, 0.5) + sign * np.linspace(0, 0.1, users), model=model)
+        for model, sign in (("A", 0), ("B", -1))
+    ]
+    for run, values in zip(runs, (0.5, 0.45), strict=True):
+        run.result["test"]["recall@20"] = values
+    said = f"Only {users} users were tested"
+    assert any(said in line for line in compare(runs).about_p) == told
+
+
+def test_test_rows_that_a_run_has_learned_are_told(make_run):
+    """The log of the run has said it; who reads the table has not read the log."""
+    pairs = {"train & test": 15, "valid & test": 1, "train & valid": 2}
+    leaky = {"overlap": {"pairs": pairs}, "config": {"allow_overlap": True}}
+    runs = [make_run("A", model="A", **leaky), make_run("B", model="B", **leaky)]
+    runs.append(make_run("C", model="C", origin={"seen_rows": {"valid": 2, "test": 1}}))
+    notes = [note for note in compare(runs, test="none").notes if "unseen" in note]
+    assert notes == [
+        "Not metrics of unseen items, A, B: 15 pairs of test are in train too, and 1 pair of test is in "
+        "valid too.",
+        "Not metrics of unseen items, C: the weights that it began with were trained on 1 row of test.",
+    ]
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {},  # a sequential model, whose next item may be one that the user had
+        {"allow_overlap": True, "repeatable": True},
+        {"allow_overlap": True, "eval_args": {"mode": {"valid": "labeled", "test": "labeled"}}},
+    ],
+)
+def test_seen_items_that_are_ranked_by_design_are_no_caveat(make_run, config):
+    run = make_run("A", model="A", overlap={"pairs": {"train & test": 15}}, config=config)
+    seen = make_run("B", model="B", origin={"seen_rows": None})
+    assert not [note for one in (run, seen) for note in compare([one]).notes if "unseen" in note]

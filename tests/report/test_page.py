@@ -232,6 +232,12 @@ def test_ten_runs_fit_into_five_megabytes(make_run):
     assert 1_000_000 < len(page.html().encode()) < 5_000_000
 
 
+def test_a_page_of_one_run_tells_of_test_rows_that_it_has_learned(make_run):
+    run = make_run("A", origin={"seen_rows": {"valid": 0, "test": 2}})
+    page, *_ = runs_page(compare([run]), None)
+    assert "the weights that it began with were trained on 2 rows of test." in page.html()
+
+
 def test_a_run_without_epochs_has_no_line_among_the_losses_of_its_method(make_run):
     complete, copied = make_run("a"), make_run("b", seed=1)
     for record in complete.epochs:
