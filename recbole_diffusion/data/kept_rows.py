@@ -23,6 +23,7 @@ from recbole_diffusion.errors import RunError
 from recbole_diffusion.storage.atomic import ADVICE, write_whole
 
 FORMAT = "recbole_diffusion_rows/1"
+EARLIER = "earlier"  # part with the pairs that the weights were trained on before the run began
 CONTENT = "content"  # name of the array that says, as JSON in UTF-8, what the others are
 
 
@@ -35,7 +36,8 @@ class KeptRows:
         item_field: name of the column of items.
         tokens: the token of each internal id, text [n], by column; users and items, and other tokens that
             interactions have. Number 0 is the padding.
-        parts: columns of each part by name, [rows] each: int64 ids, other numbers as in the run.
+        parts: columns of each part by name, [rows] each: int64 ids, other numbers as in the run. ``earlier``
+            is no part of the data, see EARLIER.
         ratings: of each part, the ratings that ``threshold`` turned into labels, float64 [rows]; else empty.
     """
 
@@ -77,10 +79,15 @@ def can_keep(config: Any, dataset: Any) -> bool:
     return general and getattr(dataset, "source", None) is None
 
 
-def rows_of(parts: Mapping[str, Any]) -> KeptRows:
+def rows_of(parts: Mapping[str, Any], earlier: Mapping[str, np.ndarray] | None = None) -> KeptRows:
     """Return the rows of the parts of a data set by name, ``train`` among them.
 
     Columns of sequences are left out: general recommenders read none.
+
+    Args:
+        parts: the parts.
+        earlier: ids of the pairs that the run's first weights were trained on, by column; None for a run that
+            began anew, or if they are not known.
     """
     train = parts["train"]
     users, items = train.uid_field, train.iid_field
@@ -96,7 +103,7 @@ def rows_of(parts: Mapping[str, Any]) -> KeptRows:
         for column in kept["train"]
         if train.field2type.get(column) == FeatureType.TOKEN and column in train.field2id_token
     }
-    return KeptRows(users, items, tokens, kept, ratings)
+    return KeptRows(users, items, tokens, kept | ({} if earlier is None else {EARLIER: dict(earlier)}), ratings)
 
 
 def write_rows(path: Path, rows: KeptRows, advice: str = ADVICE) -> None:

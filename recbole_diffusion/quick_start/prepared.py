@@ -32,7 +32,7 @@ class Prepared:
         load_seconds: time of reading and splitting the data.
         build_seconds: time of making the model, in which EASE and its like are computed whole; with that of
             what an earlier run of this process has computed for it.
-        seen: held-out rows that the run of ``load_checkpoint`` was trained on, by part; None: not known.
+        earlier: pairs that the weights of ``load_checkpoint`` were trained on, ids by column; None: not known.
     """
 
     config: Config
@@ -44,7 +44,7 @@ class Prepared:
     trainer: Any
     load_seconds: float
     build_seconds: float
-    seen: dict[str, int] | None = None
+    earlier: dict[str, Any] | None = None
 
     @property
     def held_out(self) -> dict[str, Any]:
@@ -122,6 +122,8 @@ def start_or_resume(prepared: Prepared, resuming: bool) -> None:
     begins = not (resuming and folder.checkpoint.is_file())
     if not begins:
         trainer.resume(prepared.train)
+        if config.general.load_checkpoint and folder.rows.is_file():
+            prepared.earlier = _kept_earlier(folder)
     else:
         if resuming:  # also a new run by several workers: the command has made its folder
             logger.info("no epoch was finished in %s; starting from the beginning", folder.path)
@@ -138,9 +140,10 @@ def start_or_resume(prepared: Prepared, resuming: bool) -> None:
 
 def _load_weights(prepared: Prepared, path: Path) -> None:
     """Begin with the weights of a checkpoint: by token, if the rows that its run has kept have other ids."""
-    from recbole_diffusion.data.kept_rows import read_rows
+    from recbole_diffusion.data.kept_rows import EARLIER, read_rows
     from recbole_diffusion.trainer import checkpoint
-    from recbole_diffusion.trainer.moved_weights import put_known_weights, refuse_other_options, seen_before
+    from recbole_diffusion.trainer.moved_weights import put_known_weights, refuse_other_options
+    from recbole_diffusion.trainer.rows_before import learned_before, seen_rows
 
     config, trainer = prepared.config, prepared.trainer
     state = checkpoint.load(path, config["device"], trust=config.general.trust_checkpoint)
@@ -170,14 +173,31 @@ def _load_weights(prepared: Prepared, path: Path) -> None:
         logger.warning("%s was trained on other data: %s", path, told)
         if kept is None:
             _tell_what_may_be_seen(prepared, state.get("data") or {}, path)
-    prepared.seen = None if kept is None else seen_before(kept, prepared.held_out)
-    for part, rows in (prepared.seen or {}).items():
+    if kept is None:
+        return
+    prepared.earlier = learned_before(kept, prepared.train._dataset)
+    for part, rows in seen_rows(prepared.earlier, prepared.held_out).items():
         if rows:
             logger.warning(
-                "%d of the %s of %s %s among the training rows of %s: its metrics are not those of unseen "
-                "items; a split by time (eval_args.order TO) leaves the newest rows to the test",
+                "%d of the %s of %s %s among the training rows of %s, or of weights that it began with: its "
+                "metrics are not those of unseen items; a split by time (eval_args.order TO) leaves the newest "
+                "rows to the test",
                 *(rows, counted(len(prepared.held_out[part]), "row"), part, agreeing(rows, "are"), path),
             )
+    origin = RunFolder(path.parent)
+    if EARLIER not in kept.parts and origin.config.is_file() and origin.read_config().get("load_checkpoint"):
+        logger.warning(
+            "the run of %s began with weights of another one and has not kept what these were trained on: "
+            "held-out rows of today may be among it",
+            path,
+        )
+
+
+def _kept_earlier(folder: RunFolder) -> dict[str, Any] | None:
+    """Return the pairs that the weights were trained on with which a run to be resumed began."""
+    from recbole_diffusion.data.kept_rows import EARLIER, read_rows
+
+    return read_rows(folder.rows).parts.get(EARLIER)
 
 
 def _tell_what_may_be_seen(prepared: Prepared, earlier: Mapping[str, Any], path: Path) -> None:
@@ -209,4 +229,4 @@ def keep_rows(prepared: Prepared) -> None:
     if prepared.config.general.keep_rows and can_keep(prepared.config, prepared.dataset):
         with told_if_slow("writing the rows of the data", logger.info):
             parts = {"train": prepared.train._dataset, **prepared.held_out}
-            write_rows(folder.rows, rows_of(parts), folder.advice)
+            write_rows(folder.rows, rows_of(parts, prepared.earlier), folder.advice)

@@ -13,6 +13,7 @@ from recbole_diffusion.storage.heap import freed_memory_kept
 from recbole_diffusion.storage.memory import peak_memory_mib
 from recbole_diffusion.storage.slow_step import told_if_slow
 from recbole_diffusion.storage.versions import versions
+from recbole_diffusion.trainer.rows_before import seen_rows
 
 logger = logging.getLogger()  # the root logger, which writes to the run's log
 
@@ -163,4 +164,7 @@ def _draws(prepared: Prepared) -> dict[str, Any]:
 def _origin(prepared: Prepared) -> dict[str, Any]:
     """Return what ``result.json`` says of the weights that a run began with; nothing if it began anew."""
     path = prepared.config.general.load_checkpoint
-    return {"origin": {"checkpoint": path, "seen_rows": prepared.seen}} if path else {}
+    if not path:
+        return {}
+    seen = None if prepared.earlier is None else seen_rows(prepared.earlier, prepared.held_out)
+    return {"origin": {"checkpoint": path, "seen_rows": seen}}

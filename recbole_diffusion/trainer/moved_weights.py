@@ -81,28 +81,6 @@ def shared_ids(kept: KeptRows, dataset: Any) -> tuple[SharedIds, SharedIds]:
     return users, items
 
 
-def seen_before(kept: KeptRows, parts: Mapping[str, Any]) -> dict[str, int]:
-    """Return, by held-out part of today's data, how many of its rows are pairs that a run was trained on.
-
-    Args:
-        kept: the rows of that run.
-        parts: today's held-out data sets by name.
-    """
-    found = {}
-    for name, part in parts.items():
-        users, items = shared_ids(kept, part)
-        keys = []
-        for ids, field in ((users, kept.user_field), (items, kept.item_field)):
-            today = np.zeros(ids.sizes[0], np.int64)
-            today[ids.old.numpy()] = ids.new.numpy()
-            keys.append(today[kept.parts["train"][field]])
-        both = (keys[0] > 0) & (keys[1] > 0)
-        trained = (keys[0] * part.item_num + keys[1])[both]
-        rows = [np.asarray(part.inter_feat[field]) for field in (part.uid_field, part.iid_field)]
-        found[name] = int(np.isin(rows[0] * part.item_num + rows[1], trained).sum())
-    return found
-
-
 def put_known_weights(
     model: Any, state: dict[str, Any], origin: Path, kept: KeptRows, config: Any, train: Any
 ) -> str:

@@ -752,6 +752,23 @@ def test_held_out_rows_that_were_trained_on_are_told(folder_of, tomorrow, tmp_pa
     assert again["origin"]["seen_rows"] == {"valid": 0, "test": 0}
 
 
+def test_what_earlier_weights_were_trained_on_is_kept_from_run_to_run(folder_of, tomorrow, tmp_path, caplog):
+    """The second run has today's split, and so has the third: but the weights of both come from the first."""
+    data = tomorrow(shuffled)
+    second = grown_run("BPR", folder_of("BPR"), data, tmp_path / "second")
+    third = grown_run("BPR", tmp_path / "second", data, tmp_path / "third", epochs=2)
+    assert third["origin"]["seen_rows"] == second["origin"]["seen_rows"]
+    (tmp_path / "third/result.json").unlink()
+    resumed = run(resume=tmp_path / "third", overrides={"epochs": 3})
+    assert resumed["origin"]["seen_rows"] == second["origin"]["seen_rows"]
+    assert "has not kept what these were trained on" not in caplog.text
+    kept = read_rows(tmp_path / "second/data.npz")
+    del kept.parts["earlier"]  # as an earlier version wrote it
+    write_rows(tmp_path / "second/data.npz", kept)
+    grown_run("BPR", tmp_path / "second", data, tmp_path / "fourth")
+    assert "second/best.pt began with weights of another one and has not kept what these" in caplog.text
+
+
 def _pairs(folder, part):
     kept = read_rows(folder / "data.npz")
     columns = kept.parts[part]
