@@ -101,7 +101,11 @@ def _columns(config: Any, path: Path) -> list[str]:
 
 
 class DomainDataset(InteractionDataset):
-    """One domain: RecBole's data set, with only the items that the block chooses by their .item file."""
+    """One domain: RecBole's data set, with only the items that the block chooses by their .item file.
+
+    Attributes:
+        users_of_file: tokens of all users of its file, also of those that the block leaves out.
+    """
 
     shares_scale = True  # with the other domain, which messages on ratings say
 
@@ -110,6 +114,7 @@ class DomainDataset(InteractionDataset):
         super().__init__(config)
 
     def _data_filtering(self) -> None:
+        self.users_of_file = self.inter_feat[self.uid_field].dropna().astype(str).unique().tolist()
         if self.block.get("with") or self.block.get("without"):
             items = self.inter_feat[self.iid_field]
             tokens, known = chosen_items(self.config, self.block)

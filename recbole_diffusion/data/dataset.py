@@ -18,15 +18,13 @@ from recbole_diffusion.data.atomic_file import AtomicFile
 from recbole_diffusion.data.given_vectors import check_given_vectors, check_rows, check_widths
 from recbole_diffusion.data.known_ids import KnownIds
 from recbole_diffusion.data.part_files import require_files
-from recbole_diffusion.data.ratings import (
-    KeptRatings,
+from recbole_diffusion.data.rating_scale import (
     check_reaches_middle,
-    check_scale,
-    dislikes_in,
     tell_one_rating,
     tell_unreached,
     tell_zeros,
 )
+from recbole_diffusion.data.ratings import KeptRatings, check_scale, dislikes_in
 from recbole_diffusion.data.reader import FastReading, opened
 from recbole_diffusion.data.table_file import TableFile, file_or_table
 from recbole_diffusion.data.times import TimeOrder, tell_ties, times_of

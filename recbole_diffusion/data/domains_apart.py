@@ -77,12 +77,16 @@ def tell_numbered_users(target: Any, source: Any) -> None:
 
     Users are matched by token, so that person 7 of one file would be person 7 of the other. Of one numbering
     of both, the smaller domain would have the first users and no others; domains from one file have one.
+
+    Args:
+        target: with ``users_of_file``, the tokens of all users of its file, as ``source`` has.
+        source: the other domain.
     """
     if _file_of(target) == _file_of(source):
         return
     ends = []
     for domain in (target, source):
-        tokens = domain.field2id_token[domain.uid_field][1:].astype(str).tolist()
+        tokens = domain.users_of_file  # a filter of the domain makes gaps
         if not all(token.isdecimal() and len(token) < 16 for token in tokens):
             return
         numbers = [int(token) for token in tokens]

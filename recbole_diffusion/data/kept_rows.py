@@ -103,7 +103,9 @@ def rows_of(parts: Mapping[str, Any], earlier: Mapping[str, np.ndarray] | None =
         for column in kept["train"]
         if train.field2type.get(column) == FeatureType.TOKEN and column in train.field2id_token
     }
-    return KeptRows(users, items, tokens, kept | ({} if earlier is None else {EARLIER: dict(earlier)}), ratings)
+    return KeptRows(
+        users, items, tokens, kept | ({} if earlier is None else {EARLIER: dict(earlier)}), ratings
+    )
 
 
 def write_rows(path: Path, rows: KeptRows, advice: str = ADVICE) -> None:

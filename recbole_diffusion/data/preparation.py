@@ -30,6 +30,7 @@ from recbole_diffusion.data.loader import FullRankingLoader
 from recbole_diffusion.data.masked_items import settle_masks
 from recbole_diffusion.data.named_features import check_features, unread_numbers
 from recbole_diffusion.data.overlap import check_parts
+from recbole_diffusion.data.rating_scale import check_relevant
 from recbole_diffusion.data.ratings import has_ratings, tell_dislikes
 from recbole_diffusion.data.sampled_candidates import FixedCandidates
 from recbole_diffusion.data.sampling import FastDraws, create_samplers, users_with_few
@@ -343,6 +344,7 @@ def _evaluated(config: Any, phase: str, name: str, part: Any, sampler: Any) -> A
     tell_unseen_histories(config, name, part)
     tell_whole_lists(config, phase, name, loader, sampler)
     if isinstance(loader, FullSortEvalDataLoader):
+        check_relevant(config, phase, name, part)
         tell_whole_rated_lists(config, name, part)
     return loader
 

@@ -9,10 +9,6 @@ from recbole_diffusion.compat import FeatureType
 from recbole_diffusion.errors import UsageError, agreeing, counted
 from recbole_diffusion.options.keys_read import keys_read_by
 
-FEW = 20  # ratings, of which it says little that none is an end of the scale
-ENDS = 0.05  # share of the scale by which ratings may miss an end, as numbers with many digits do
-LEVELS = 4  # different ratings from which on a 0 among them is not one of two or three answers
-
 
 class KeptRatings:
     """Ratings by user and item of a data set whose rating column became a label (``threshold``).
@@ -81,68 +77,8 @@ def check_scale(dataset: Any, low: float, high: float) -> None:
             f"{counted(len(wrong), 'rating')} of data set {dataset.dataset_name!r} "
             f"{agreeing(len(wrong), 'are')} outside rating_scale [{low:g}, {high:g}] (nan: none is given): "
             f"{first}; correct rating_scale, or drop these rows with val_interval"
-            f"{_of_domains(dataset)}"
+            f"{of_domains(dataset)}"
         )
-
-
-def check_reaches_middle(dataset: Any, low: float, high: float) -> None:
-    """Check that some rating is in the upper half of the scale, from where on an item is relevant.
-
-    Raises:
-        UsageError: none is: every metric of rated items would be without a value.
-    """
-    ratings, middle = rating_column(dataset), (low + high) / 2
-    if len(ratings) and ratings.max() < middle:
-        raise UsageError(
-            f"rating_scale is [{low:g}, {high:g}], but the ratings of data set {dataset.dataset_name!r} go "
-            f"from {ratings.min():g} to {ratings.max():g}: none reaches {middle:g}, from where on an item is "
-            f"relevant; correct rating_scale{_of_domains(dataset)}"
-        )
-
-
-def tell_one_rating(dataset: Any) -> None:
-    """Warn of ratings that are all the same: no order of rated items is wrong, no error hard to avoid."""
-    ratings = rating_column(dataset)
-    if len(ratings) > 1 and (ratings == ratings[0]).all():
-        dataset.logger.warning(
-            "all %s of data set %r are %g: nothing tells rated items apart, so that metrics of ratings and "
-            "of rated items say nothing about a model, and a model of ratings learns one number; if they "
-            "are marks of what happened (clicks, purchases), take a model of implicit feedback",
-            *(counted(len(ratings), "rating"), dataset.dataset_name, ratings[0]),
-        )
-
-
-def tell_unreached(dataset: Any, low: float, high: float) -> None:
-    """Warn of a scale with an end that no rating has: half of the scale is where relevance begins.
-
-    Ratings that ``val_interval`` has chosen need not have both ends.
-    """
-    name, ratings = dataset.config["RATING_FIELD"], rating_column(dataset)
-    if len(ratings) < FEW or name in (dataset.config["val_interval"] or ()):
-        return
-    first, last = ratings.min(), ratings.max()
-    if first == last or max(first - low, high - last) < ENDS * (high - low):
-        return
-    dataset.logger.warning(
-        "rating_scale is [%g, %g], but the ratings of data set %r go from %g to %g: an item is relevant from "
-        "%g on, and by their own ends would be from %g; give the scale on which people could rate%s",
-        *(low, high, dataset.dataset_name, first, last, (low + high) / 2, (first + last) / 2),
-        _of_domains(dataset),
-    )
-
-
-def tell_zeros(dataset: Any, low: float) -> None:
-    """Warn of a 0 that more rows have than any other rating, as of reviews that have no stars."""
-    levels, counts = np.unique(rating_column(dataset), return_counts=True)
-    if low != 0 or len(levels) < LEVELS or levels[0] != 0 or counts[0] < counts[1:].max():
-        return
-    dataset.logger.warning(
-        "%d of the %s of data set %r are 0, more than any other, and count as the lowest; if 0 stands for a "
-        "row without a rating, leave such rows out with val_interval: {%s: '(0,inf)'}, and give rating_scale "
-        "its lowest rating",
-        *(counts[0], counted(int(counts.sum()), "rating"), dataset.dataset_name),
-        dataset.config["RATING_FIELD"],
-    )
 
 
 def dislikes_in(dataset: Any) -> tuple[int, int]:
@@ -178,7 +114,7 @@ def tell_dislikes(config: Any, dataset: Any, reader: str = "") -> None:
     )
 
 
-def _of_domains(dataset: Any) -> str:
+def of_domains(dataset: Any) -> str:
     """Return what is said of a scale that has to fit two domains, or an empty string."""
     if not getattr(dataset, "shares_scale", False):
         return ""

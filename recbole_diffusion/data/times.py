@@ -6,6 +6,7 @@ minute or two apart; it fills gaps with the mean of the column, and orders token
 Longer than most files: reading the times, what is told of them, and the splits that they make.
 """
 
+import time
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,6 +26,7 @@ else:
     Dataset = object  # a mixin: the data set class comes after it in the MRO
 
 SINCE_1970 = 1e8  # from here on a number is a time since 1970, of March 1973 if it counts seconds
+A_DAY = 86_400  # seconds
 OTHER_UNIT = 100  # times as large: 1973 and the year 2286 are 97 apart
 
 
@@ -73,6 +75,8 @@ def times_of(dataset: Any, why: str, remedy: str = "", instead: str = "") -> np.
             *(name, np.abs(times).max(), np.spacing(np.abs(times).max())),
         )
     _tell_other_clocks(dataset, times, why)
+    _tell_later_than_now(dataset, times, why)
+    _tell_days_first(dataset, times, why)
     return times
 
 
@@ -124,6 +128,52 @@ def _tell_other_clocks(dataset: Any, times: np.ndarray, why: str) -> None:
             "%s: %s times up to %.4g in the column %r, beside others from %.4g, and %s: if one unit is "
             "seconds and the other milliseconds, write one",
             *(dataset.places_of(others), counted(len(others), "row", "have"), times.max(), field, first, why),
+        )
+
+
+def _tell_later_than_now(dataset: Any, times: np.ndarray, why: str) -> None:
+    """Warn of rows later than today, such as 2147483647 for no time: a split by time tests them alone.
+
+    Numbers count seconds, milliseconds, ... since 1970 by their size. If all rows are later, the clock of the
+    machine is wrong.
+
+    Args:
+        dataset: read, before its gaps are filled.
+        times: of its interactions, finite, [rows].
+        why: what needs the times.
+    """
+    dated = times >= SINCE_1970
+    # 1e11 seconds are the year 5138; three digits more are the next unit.
+    unit = 1000.0 ** np.clip(np.floor(np.log10(np.where(dated, times, 1)) - 8) // 3, 0, 3)
+    later = dated & (times > (time.time() + A_DAY) * unit)
+    if later.any() and not later[dated].all():
+        rows = np.flatnonzero(later)
+        dataset.logger.warning(
+            "%s: %s a time after today in the column %r, up to %.10g, and %s: they count as the latest; if "
+            "they are no times, leave these rows out with val_interval: {%s: '(-inf,%d)'}",
+            *(
+                dataset.places_of(rows),
+                counted(len(rows), "row", "have"),
+                dataset.time_field,
+                times.max(),
+                why,
+            ),
+            *(dataset.time_field, times[later].min()),
+        )
+
+
+def _tell_days_first(dataset: Any, times: np.ndarray, why: str) -> None:
+    """Warn of dates as 31122020, in whose order the day of the month comes before month and year."""
+    if not len(times) or times.min() < 1_01_1900 or times.max() > 31_12_2099 or (times % 1).any():
+        return
+    first, second, year = times // 1_000_000, times // 10_000 % 100, times % 10_000
+    dates = (first >= 1) & (first <= 31) & (second >= 1) & (second <= 31) & (year >= 1900) & (year <= 2099)
+    if dates.all() and len(np.unique(first)) > 1:
+        dataset.logger.warning(
+            "data set %r: the times in the column %r, such as %08d, look like a day, a month and a year, and "
+            "%s: as numbers they are ordered by their first digits; write seconds since 1970, or %d",
+            *(dataset.dataset_name, dataset.time_field, times[0], why),
+            year[0] * 10_000 + second[0] * 100 + first[0],
         )
 
 

@@ -139,8 +139,11 @@ class RatedScores:
         return dict(zip(self.options.names(False), values, strict=True))
 
     def metrics(self) -> dict[str, float]:
-        """Return the metrics of this part by name, see ``RatingOptions.names``."""
-        found = {name: float(values.mean()) for name, (_, values) in self._rankings().items()}
+        """Return the metrics of this part by name, see ``RatingOptions.names``.
+
+        Without a user who has a relevant item the means have no value, and are left out.
+        """
+        found = {name: float(values.mean()) for name, (_, values) in self._rankings().items() if len(values)}
         if self.predicts_ratings:
             _, _, ratings, scores = self.rows()
             errors = rating_errors(ratings, scores, *self.scale, self.options.rated_clip)
@@ -205,7 +208,11 @@ class RatedScores:
             name: one for name, one in READINGS.items() if self.predicts_ratings or not one.filter_predicted
         }
         found = {
-            name: {metric: float(values.mean()) for metric, (_, values) in self.ranking(reading).items()}
+            name: {
+                metric: float(values.mean())
+                for metric, (_, values) in self.ranking(reading).items()
+                if len(values)
+            }
             for name, reading in possible.items()
         }
         found[RELEASED] = {

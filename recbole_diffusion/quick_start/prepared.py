@@ -32,7 +32,7 @@ class Prepared:
         load_seconds: time of reading and splitting the data.
         build_seconds: time of making the model, in which EASE and its like are computed whole; with that of
             what an earlier run of this process has computed for it.
-        earlier: pairs that the weights of ``load_checkpoint`` were trained on, ids by column; None: not known.
+        earlier: pairs that the weights of ``load_checkpoint`` were trained on, by column; None: not known.
     """
 
     config: Config
@@ -180,8 +180,8 @@ def _load_weights(prepared: Prepared, path: Path) -> None:
         if rows:
             logger.warning(
                 "%d of the %s of %s %s among the training rows of %s, or of weights that it began with: its "
-                "metrics are not those of unseen items; a split by time (eval_args.order TO) leaves the newest "
-                "rows to the test",
+                "metrics are not those of unseen items; a split by time (eval_args.order TO) leaves the "
+                "newest rows to the test",
                 *(rows, counted(len(prepared.held_out[part]), "row"), part, agreeing(rows, "are"), path),
             )
     origin = RunFolder(path.parent)

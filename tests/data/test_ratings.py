@@ -2,11 +2,14 @@
 
 import pytest
 
+from recbole_diffusion import run
 from recbole_diffusion.config import Config
 from recbole_diffusion.data.dataset import InteractionDataset
 from recbole_diffusion.data.preparation import create_dataset, prepare_data
 from recbole_diffusion.data.ratings import rating_column, rating_rows
 from recbole_diffusion.errors import UsageError
+from recbole_diffusion.report.comparison import compare
+from recbole_diffusion.report.runs import read_run
 from recbole_diffusion.testing.checkerboard import write_parts
 
 ROWS = [("a", "1", 5), ("a", "2", 1), ("b", "2", 3), ("b", "3", 4), ("c", "1", 2), ("c", "3", 5)]
@@ -146,6 +149,31 @@ def test_a_pair_that_is_rated_twice_is_named_with_what_removes_it(rated, tmp_pat
     whole = InteractionDataset(Config("Pop", "toy", overrides={**given, "valid_metric": "MRR@1"}))
     with pytest.raises(UsageError, match=said + "with --rm_dup_inter=last"):
         rating_rows(whole, 1, 5)
+
+
+@pytest.mark.parametrize(("part", "low"), [("valid", True), ("test", True), ("valid", False)])
+@pytest.mark.parametrize("metric", ["rated_both_ndcg@5", "Recall@1", "rated_mae"])
+def test_a_part_without_a_relevant_item_has_no_metrics_of_rated_items(tmp_path, caplog, part, low, metric):
+    """They were NaN in result.json, which compare called damaged, and NaN chose the epoch."""
+    held_out = [("a", "3", 5), ("b", "1", 4), ("c", "2", 4)]
+    train = [*ROWS, ("a", "4", 3), ("b", "5", 2)]
+    parts = {"train": train, "valid": held_out[:2], "test": held_out[2:]}
+    if low:
+        parts[part] = [(user, item, 2) for user, item, _ in parts[part]]
+    data = write_parts(tmp_path, "toy", parts)
+    more = {"topk": [1], "rating_scale": [1, 5], "valid_metric": metric, "rated_topk": [5], "epochs": 1}
+    given = {**data.overrides, **more, "run_dir": str(tmp_path / "run"), "use_gpu": False}
+    if low and part == "valid" and metric == "rated_both_ndcg@5":
+        with pytest.raises(UsageError, match=r"no item of valid is relevant: its ratings go from 2 to 2"):
+            run("MF", overrides=given)
+        return
+    result = run("MF", overrides=given)
+    assert (f"no item of {part} is relevant" in caplog.text) == low
+    names = {name: {one for one in result[name] if one.startswith("rated_")} for name in ("valid", "test")}
+    for name, found in names.items():
+        assert {"rated_mae", "rated_released_ndcg@5"} <= found
+        assert ("rated_unfiltered_ndcg@5" in found) == (not low or name != part)
+    assert compare([read_run(tmp_path / "run")]).metrics
 
 
 @pytest.mark.parametrize(

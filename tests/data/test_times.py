@@ -314,3 +314,32 @@ def test_times_that_are_no_dates_are_taken_as_they_are(write, caplog, times):
     split(write(rows), eval_args={"split": {"LS": "valid_and_test"}, "order": "TO"})
     assert "times up to" not in caplog.text
     assert "0 or less" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("later", "unit", "told"),
+    [(2**31 - 1, 1, True), (4_102_444_800, 1000, True), (START + 60, 1, False), (None, 1, False)],
+    ids=["the largest of 32 bits", "2100 in milliseconds", "a minute later", "all are later"],
+)
+def test_times_after_today_are_told_with_their_lines(write, caplog, later, unit, told):
+    start = START if later else 4_102_444_800  # whose clock should be trusted then?
+    times = [start + number for number in range(10)]
+    times[3] = later or times[3]
+    rows = [f"u{row // 5}\ti{row % 5}\t{time * unit}" for row, time in enumerate(times)]
+    split(write(rows), eval_args={"split": {"LS": "valid_and_test"}, "order": "TO"})
+    assert (
+        "toy.inter, line 5: 1 row has a time after today in the column 'timestamp'" in caplog.text
+    ) == told
+    assert (f"val_interval: {{timestamp: '(-inf,{times[3] * unit})'}}" in caplog.text) == told
+
+
+@pytest.mark.parametrize(
+    ("form", "told"), [("{day:02}{month:02}2020", True), ("2020{month:02}{day:02}", False)]
+)
+def test_dates_that_begin_with_the_day_are_told(write, caplog, form, told):
+    dates = [form.format(day=1 + 3 * row, month=12 - row) for row in range(10)]
+    rows = [f"u{row // 5}\ti{row % 5}\t{date}" for row, date in enumerate(dates)]
+    split(write(rows), eval_args={"split": {"LS": "valid_and_test"}, "order": "TO"})
+    said = "such as 01122020, look like a day, a month and a year, and eval_args splits by time"
+    assert (said in caplog.text) == told
+    assert ("write seconds since 1970, or 20201201" in caplog.text) == told

@@ -348,18 +348,23 @@ def test_users_whose_ids_differ_in_form_alone_are_told(two_domains, caplog, othe
 
 
 @pytest.mark.parametrize(
-    ("first", "gap", "told"),
-    [(0, None, True), (10, None, False), (0, 25, False)],
-    ids=["each from 0", "the second from 10", "a number that nobody has"],
+    ("first", "gap", "more", "told"),
+    [
+        (0, None, {}, True),
+        (10, None, {}, False),
+        (0, 25, {}, False),
+        (0, None, {"user_inter_num_interval": "[5,inf)"}, True),
+    ],
+    ids=["each from 0", "the second from 10", "a number that nobody has", "a filter that leaves users out"],
 )
-def test_users_whom_each_file_has_numbered_for_itself_are_told(two_domains, caplog, first, gap, told):
+def test_users_whom_each_file_has_numbered_for_itself_are_told(two_domains, caplog, first, gap, more, told):
     for name, users in (("films", range(40)), ("books", range(first, 60))):
         rows = [
             (str(user), f"{name}{(user + item) % 30}", 1 + item % 5)
-            for user in users if user != gap for item in range(6)
+            for user in users if user != gap for item in range(6 - 3 * (user % 9 == 7))
         ]  # fmt: skip
         write_ratings(two_domains.data_path, name, rows)
-    built(two_domains)
+    built(two_domains, **more)
     said = "without a gap, as if each file had numbered its own; users are matched by token"
     assert (said in caplog.text) == told
 
