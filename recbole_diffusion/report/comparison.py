@@ -240,6 +240,14 @@ def _test(found: Comparison, part: str, test: str | None) -> None:
             method.tests[part] = rows[method.name]
 
 
+def _stopped_while_improving(run: RunRecord) -> bool:
+    """Return whether a run's last epoch of all that it was given was its best; a loss of 0 trains nothing."""
+    given, stages = run.config.get("epochs"), any("stage" in one for one in run.epochs)
+    learns = any(value for one in run.epochs for value in (one.get("loss") or {}).values())
+    last = len(run.result["epoch_seconds"]) == given and run.result["best_epoch"] == (given or 0) - 1
+    return bool(last and learns and not stages and run.selection.startswith(("validation", "test")))
+
+
 def _note(found: Comparison, test: str | None) -> None:
     """Add the caveats to the numbers."""
     on_test = [method.name for method in found.methods if method.selection == "test"]
@@ -247,6 +255,12 @@ def _note(found: Comparison, test: str | None) -> None:
         found.notes.append(
             f"Chosen on the test part itself: {', '.join(on_test)}. Such numbers are only for comparison "
             "with papers that did the same."
+        )
+    unended = [method.name for method in found.methods if any(map(_stopped_while_improving, method.runs))]
+    if unended and len(found.methods) > 1:
+        found.notes.append(
+            f"The best validation was that of the last epoch they were given (epochs): {', '.join(unended)}. "
+            "More epochs may change their place."
         )
     for method in found.methods:
         digits = min(run.config.get("metric_decimal_place", DIGITS) for run in method.runs)

@@ -303,3 +303,26 @@ def test_seen_items_that_are_ranked_by_design_are_no_caveat(make_run, config):
     run = make_run("A", model="A", overlap={"pairs": {"train & test": 15}}, config=config)
     seen = make_run("B", model="B", origin={"seen_rows": None})
     assert not [note for one in (run, seen) for note in compare([one]).notes if "unseen" in note]
+
+
+def test_methods_whose_last_epoch_was_the_best_are_told(make_run):
+    """As a baseline of one epoch beside a model that was trained to its end."""
+
+    def note(**config):
+        runs = [make_run(f"{len(config)}{config.get('epochs')}", model="A", config=config)]
+        runs.append(make_run(f"other{config.get('epochs')}", model="B", config={"epochs": 90}))
+        return [line for line in compare(runs, test="none").notes if "last epoch" in line]
+
+    assert note(epochs=2) == [  # two epochs, of which the second was the best
+        "The best validation was that of the last epoch they were given (epochs): A. More epochs may change "
+        "their place."
+    ]
+    assert note(epochs=3) == []
+
+
+def test_a_method_that_nothing_trains_has_no_last_epoch(make_run):
+    run = make_run("A", model="A", config={"epochs": 2})
+    for epoch in run.epochs:
+        epoch["loss"] = {"total": 0.0}
+    notes = compare([run, make_run("B", model="B", config={"epochs": 9})], test="none").notes
+    assert not any("last epoch" in note for note in notes)
