@@ -80,6 +80,8 @@ def usages() -> tuple[str, str]:
 
 def summary(found: dict[str, Any]) -> str:
     """Return the result of a sweep as text."""
+    from recbole_diffusion.report.sweep import tied
+
     trials = found["trials"]
     states = [trial["state"] for trial in trials]
     best = next(trial for trial in trials if trial["number"] == found["winner"])
@@ -94,7 +96,7 @@ def summary(found: dict[str, Any]) -> str:
     lines = [
         f"{found['model']} on {found['dataset']}: {counted(len(trials), 'trial')} ({counts}), "
         f"{counted(epochs, 'epoch')}",
-        line("best", f"trial {best['folder']}, {score}, epoch {best['best_epoch']}"),
+        line("best", f"trial {best['folder']}, {score}, epoch {best['best_epoch']}{tied(trials, best)}"),
         line("options", " ".join(f"{name}={value}" for name, value in best["options"].items())),
     ]
     for part, values in found["final_metrics"].items():

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,12 @@ OF_A_TRIAL = ("number", "folder", "options", "state", "score")
 def is_sweep(folder: Path) -> bool:
     """Return whether a folder is that of a sweep."""
     return (folder / "sweep.json").is_file()
+
+
+def tied(trials: Sequence[Mapping[str, Any]], best: Mapping[str, Any]) -> str:
+    """Return what is said where the best trial of a sweep is not alone, or an empty string."""
+    others = sum(trial["score"] == best["score"] for trial in trials) - 1
+    return f" (the first of {others + 1} with this score)" if others else ""
 
 
 def read_sweep(folder: Path) -> dict[str, Any]:

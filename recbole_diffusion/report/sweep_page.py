@@ -8,7 +8,7 @@ from recbole_diffusion.errors import UsageError
 from recbole_diffusion.report.figure import Figure
 from recbole_diffusion.report.importance import importance_figure
 from recbole_diffusion.report.page import HtmlPage
-from recbole_diffusion.report.sweep import is_number, read_sweep, scored_trials, short, trial_name
+from recbole_diffusion.report.sweep import is_number, read_sweep, scored_trials, short, tied, trial_name
 from recbole_diffusion.report.sweep_figures import sweep_figures, varied_options
 from recbole_diffusion.report.tables import Cell, Table, number
 from recbole_diffusion.storage import yaml_io
@@ -38,7 +38,8 @@ def sweep_page(folder: Path, weigh_options: bool = True) -> tuple[HtmlPage, list
         )
     page.facts(
         {
-            f"best {metric} on {selection}": f"{best['score']:.4f}, trial {trial_name(best)}",
+            f"best {metric} on {selection}": f"{best['score']:.4f}, trial {trial_name(best)}"
+            f"{tied(sweep['trials'], best)}",
             "trials": ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states)),
             "preset": _preset(sweep),
             "time of all trials": f"{sum(trial.get('seconds') or 0.0 for trial in sweep['trials']):,.0f} s",

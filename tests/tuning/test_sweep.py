@@ -268,7 +268,12 @@ def test_one_final_run_has_no_deviation(runs, text):
         "final": [],
     }
     found |= {"final_metrics": {"test": values}, "seconds": {}, "sweep_dir": "/runs/s"}
-    assert text in summary(found)
+    assert text in summary(found) and "with this score" not in summary(found)
+    alike = [
+        {**found["trials"][0], "number": number, "score": score} for number, score in ((1, 0.5), (2, 0.4))
+    ]
+    said = "epoch 0 (the first of 2 with this score)\n"
+    assert said in summary({**found, "trials": [*found["trials"], *alike]})
     assert _final(found).rows[0][2].text == text.split("  (")[0].removeprefix("recall@5 ")
 
 
