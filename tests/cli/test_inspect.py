@@ -51,6 +51,10 @@ def shop(tmp_path, monkeypatch):
             ["1711843200", "5"],
             "1970-01-01 00:00:05 to 2024-03-31 (seconds since 1970, by their size); 1 row ",
         ),
+        (
+            ["1711843200", "2147483647"],
+            "to 2038-01-19 03:14:07 (seconds since 1970, by their size); 1 row after today",
+        ),
         (["3", "4"], "3 to 4 (numbers that are not times since 1970)"),
     ],
 )

@@ -173,6 +173,19 @@ def test_times_are_seconds_since_1970_and_what_they_were_taken_for_is_told(value
     assert said in found.facts[-1]
 
 
+@pytest.mark.parametrize(
+    ("dates", "said"),
+    [
+        ([1_711_843_200, 2**31 - 1], "to 2038-01-19 03:14:07; 1 row after today"),
+        (["2024-03-31", "2099-01-01"], "to 2099-01-01; 1 row after today"),
+        ([2**31 - 1, 2**31 - 2], "to 2038-01-19 03:14:07"),  # is it the clock?
+        ([11, 12], "from 11 to 12"),
+    ],
+)
+def test_times_after_today_are_told(dates, said):
+    assert own_data(frame(date=dates), **DATED).facts[-1].endswith(said)
+
+
 @pytest.mark.parametrize("empty", [["", ""], [None, None], ["NA", None]])
 def test_a_column_without_a_value_is_one_of_gaps(empty):
     found = own_data(frame(date=empty, stars=empty, shop=empty), **DATED, rating="stars", keep="shop")

@@ -20,7 +20,7 @@ from recbole_diffusion.prepare.own.columns import (
     kind_of,
     numbers_of,
 )
-from recbole_diffusion.prepare.own.number_times import UNITS, WORDS, number_form
+from recbole_diffusion.prepare.own.number_times import UNITS, WORDS, after_today, number_form
 
 DAY = 86_400  # seconds
 ISO = r"^\d{4}[-/]\d{1,2}"  # pandas takes "now" for a time, too
@@ -51,7 +51,8 @@ class Times:
         if self.unit == "none":
             return f", from {known.min():g} to {known.max():g}"
         first, last = (date_text(one) for one in (known.min(), known.max()))
-        return f", from {first} to {last}"
+        later = after_today(known)
+        return f", from {first} to {last}{f'; {later}' if later else ''}"
 
 
 def times_of(column: Any, place: Place, unit: str = "auto", form: str | None = None) -> Times:
