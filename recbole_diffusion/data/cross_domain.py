@@ -18,6 +18,7 @@ from recbole_diffusion.data.columns import plain_id
 from recbole_diffusion.data.dataset import InteractionDataset
 from recbole_diffusion.data.domains_apart import check_apart, tell_numbered_users
 from recbole_diffusion.data.item_columns import item_cells
+from recbole_diffusion.data.rating_scale import tell_other_scales
 from recbole_diffusion.data.ratings import rating_column
 from recbole_diffusion.data.reader import opened
 from recbole_diffusion.data.table_file import file_or_table
@@ -270,6 +271,8 @@ class CrossDomainDataset(DomainDataset):
         for domain in (self, self.source):
             rating_column(domain)
         check_apart(self, self.source)
+        names = (f"the target {self.dataset_name!r}", f"the source {self.source.dataset_name!r}")
+        tell_other_scales(config, dict(zip(names, (self, self.source), strict=True)))
         _tell_repeated(self, self.source)
         self.options, self.size = config.options, len(self.inter_feat)
         names, other = (domain.field2id_token[domain.uid_field] for domain in (self, self.source))

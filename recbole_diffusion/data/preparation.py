@@ -30,7 +30,7 @@ from recbole_diffusion.data.loader import FullRankingLoader
 from recbole_diffusion.data.masked_items import settle_masks
 from recbole_diffusion.data.named_features import check_features, unread_numbers
 from recbole_diffusion.data.overlap import check_parts
-from recbole_diffusion.data.rating_scale import check_relevant
+from recbole_diffusion.data.rating_scale import check_relevant, tell_other_scales
 from recbole_diffusion.data.ratings import has_ratings, tell_dislikes
 from recbole_diffusion.data.sampled_candidates import FixedCandidates
 from recbole_diffusion.data.sampling import FastDraws, create_samplers, users_with_few
@@ -258,6 +258,7 @@ def prepare_data(config: Any, dataset: Any) -> tuple[Any, Any, dict[str, Any]]:
         logging.getLogger().warning(line)
     parts = parts_of(config, dataset)
     dataset.overlap = check_parts(config, dataset, parts)
+    tell_other_scales(config, parts)
     return loaders_of(config, dataset, parts)
 
 

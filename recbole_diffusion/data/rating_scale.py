@@ -1,5 +1,7 @@
 """Ratings that the given scale fits badly: far from its ends, all the same, zeros that may be none."""
 
+import logging
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -9,6 +11,7 @@ from recbole_diffusion.errors import UsageError, counted
 
 FEW = 20  # ratings, of which it says little that none is an end of the scale
 ENDS = 0.05  # share of the scale by which ratings may miss an end, as numbers with many digits do
+OUTSIDE = 0.25  # share of a part's ratings beyond those of train, which is larger than every part
 LEVELS = 4  # different ratings from which on a 0 among them is not one of two or three answers
 
 
@@ -70,6 +73,29 @@ def tell_zeros(dataset: Any, low: float) -> None:
         *(counts[0], counted(int(counts.sum()), "rating"), dataset.dataset_name),
         dataset.config["RATING_FIELD"],
     )
+
+
+def tell_other_scales(config: Any, parts: Mapping[str, Any]) -> None:
+    """Warn of parts, or of a source domain, whose ratings are on another scale than those of train.
+
+    Args:
+        config: of the run.
+        parts: train first, then others by name.
+    """
+    if config.stored or config.rating.rating_scale is None:
+        return
+    found = {name: rating_column(part) for name, part in parts.items() if has_ratings(part) and len(part)}
+    train = next(iter(found.values()), np.array([]))
+    for name, ratings in list(found.items())[1:]:
+        low, high = train.min(), train.max()
+        outside = (ratings < low) | (ratings > high)
+        if len(train) >= FEW and outside.mean() >= OUTSIDE:
+            logging.getLogger().warning(
+                "%d of the %s of %s are outside of %g to %g, those of %s: if one is on another scale, write "
+                "both on one (%s goes from %g to %g)",
+                *(outside.sum(), counted(len(ratings), "rating"), name, low, high, next(iter(found))),
+                *(name, ratings.min(), ratings.max()),
+            )
 
 
 def check_relevant(config: Any, phase: str, name: str, part: Any) -> None:

@@ -151,6 +151,27 @@ def test_a_pair_that_is_rated_twice_is_named_with_what_removes_it(rated, tmp_pat
         rating_rows(whole, 1, 5)
 
 
+@pytest.mark.parametrize(
+    ("factor", "said"),
+    [
+        (2, "6 of the 10 ratings of test are outside of 1 to 4, those of train: if one is on another scale, "
+         "write both on one (test goes from 2 to 10)"),
+        (0.2, "8 of the 10 ratings of test are outside of 1 to 4"),
+        (1, None),  # one rating in five is a five, which train lacks
+    ],
+)  # fmt: skip
+def test_parts_on_other_scales_are_told(tmp_path, caplog, factor, said):
+    train = [(f"u{row % 10}", f"i{row // 10}", 1 + row % 4) for row in range(40)]
+    test = [(f"u{row}", "i9", (1 + row % 5) * factor) for row in range(10)]
+    valid = [(f"u{row}", "i8", 1 + row % 4) for row in range(10)]
+    data = write_parts(tmp_path, "toy", {"train": train, "valid": valid, "test": test})
+    more = {"topk": [1], "valid_metric": "Recall@1", "rating_scale": [0, max(5, 5 * factor)]}
+    config = Config("Pop", overrides={**data.overrides, **more})
+    prepare_data(config, create_dataset(config))
+    told = [line for line in caplog.messages if "on another scale" in line]
+    assert [said in line for line in told] == ([True] if said else [])
+
+
 @pytest.mark.parametrize(("part", "low"), [("valid", True), ("test", True), ("valid", False)])
 @pytest.mark.parametrize("metric", ["rated_both_ndcg@5", "Recall@1", "rated_mae"])
 def test_a_part_without_a_relevant_item_has_no_metrics_of_rated_items(tmp_path, caplog, part, low, metric):

@@ -400,6 +400,15 @@ def test_a_rating_outside_the_scale_names_its_row(two_domains):
         built(two_domains)
 
 
+@pytest.mark.parametrize(("factor", "told"), [(2, True), (1, False)])
+def test_domains_with_ratings_on_two_scales_are_told(two_domains, caplog, factor, told):
+    rows = read_ratings(two_domains.data_path, "films")
+    write_ratings(two_domains.data_path, "films", [(*pair, factor * float(value)) for *pair, value in rows])
+    built(two_domains, rating_scale=[0, 10], valid_metric="rated_mae")
+    said = "ratings of the source 'books' are outside of 2 to 10, those of the target 'films'"
+    assert (said in caplog.text) == told
+
+
 @pytest.mark.parametrize("scale", [[1, 5], [1, 10]])
 def test_domains_on_two_scales_are_told_that_there_is_one_for_both(two_domains, scale):
     """Ratings of books are outside of the one, and all films are below the middle of the other."""
