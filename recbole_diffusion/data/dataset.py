@@ -27,7 +27,7 @@ from recbole_diffusion.data.rating_scale import (
 from recbole_diffusion.data.ratings import KeptRatings, check_scale, dislikes_in
 from recbole_diffusion.data.reader import FastReading, opened
 from recbole_diffusion.data.table_file import TableFile, file_or_table
-from recbole_diffusion.data.times import TimeOrder, tell_ties, times_of
+from recbole_diffusion.data.times import TimeOrder, tell_places, tell_ties, times_of
 from recbole_diffusion.data.valid_part import check_can_be_latest, divide_by_time, give_times, remember_rows
 from recbole_diffusion.data.valid_shift import UNSHIFTED, check_can_be_cut, cut_from_train
 from recbole_diffusion.errors import UsageError, agreeing, counted
@@ -308,6 +308,7 @@ class InteractionDataset(KnownIds, TimeOrder, FastReading, Dataset):
             self.times = times_of(self, why, instead=self._without_times().get(why, ""))
             if not self.config.stored:
                 tell_ties(self, self.times, why)
+                tell_places(self, self.times, why)
         for field in self.config["threshold"] or ():
             if field not in frame:
                 raise UsageError(

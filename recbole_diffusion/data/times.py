@@ -105,6 +105,30 @@ def tell_ties(dataset: Any, times: np.ndarray, why: str) -> None:
         )
 
 
+def tell_places(dataset: Any, times: np.ndarray, why: str) -> None:
+    """Warn of a split of all users at one moment, by times that number the rows of each.
+
+    Args:
+        dataset: read, before its gaps are filled.
+        times: of its interactions, finite, [rows].
+        why: what needs the times.
+    """
+    args = dataset.config["eval_args"]
+    of_all = "TS" in args["split"] or args["group_by"] in (None, "none")
+    if not (of_all and why.startswith("eval_args")):
+        return
+    frame = pd.DataFrame({"user": dataset.inter_feat[dataset.uid_field].to_numpy(), "time": times})
+    of_user = frame.groupby("user")["time"]
+    ends, rows = of_user.agg(["min", "max"]), of_user.size()
+    counted_rows = (ends["max"] - ends["min"] == rows - 1) & ends["min"].isin((0, 1))
+    if counted_rows.all() and len(rows) > 1 and (of_user.nunique() == rows).all() and rows.max() > 1:
+        dataset.logger.warning(
+            "data set %r: the times number the rows of each user, from %g on, and %s for all users at once: "
+            "the same number is no moment of two users; take {LS: valid_and_test}, or RS with group_by: user",
+            *(dataset.dataset_name, times.min(), why),
+        )
+
+
 def _tell_other_clocks(dataset: Any, times: np.ndarray, why: str) -> None:
     """Warn of times that can hardly be of one clock: a 0 for no time, or seconds beside milliseconds.
 

@@ -343,3 +343,21 @@ def test_dates_that_begin_with_the_day_are_told(write, caplog, form, told):
     said = "such as 01122020, look like a day, a month and a year, and eval_args splits by time"
     assert (said in caplog.text) == told
     assert ("write seconds since 1970, or 20201201" in caplog.text) == told
+
+
+@pytest.mark.parametrize(
+    ("split_by", "first", "told"),
+    [
+        ({"split": {"TS": [0.6, 0.2, 0.2]}}, 0, True),
+        ({"split": {"RS": [0.6, 0.2, 0.2]}, "order": "TO", "group_by": "none"}, 1, True),
+        ({"split": {"RS": [0.6, 0.2, 0.2]}, "order": "TO", "group_by": "user"}, 0, False),
+        ({"split": {"LS": "valid_and_test"}, "order": "TO"}, 0, False),
+        ({"split": {"TS": [0.6, 0.2, 0.2]}}, START, False),
+    ],
+)
+def test_numbers_of_each_users_rows_are_told_where_one_moment_divides_all(
+    write, caplog, split_by, first, told
+):
+    rows = [f"u{user}\ti{item}\t{first + item}" for user in range(4) for item in range(5 + user)]
+    split(write(rows), eval_args=split_by)
+    assert ("the times number the rows of each user, from " in caplog.text) == told
