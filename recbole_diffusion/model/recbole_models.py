@@ -22,8 +22,11 @@ from recbole_diffusion.model.base import FoldInHistories, InnerProducts, ModelIn
 from recbole_diffusion.model.encoder import FactorEncoder
 from recbole_diffusion.model.propagation import SparseMatrix, layers_of, mean_of_layers
 from recbole_diffusion.model.recbole_computed import EASE, SLIM, Computed, Counts, Drawn, ItemKNN
+from recbole_diffusion.model.recbole_histories import HISTORIES
+from recbole_diffusion.model.recbole_knowledge import KNOWLEDGE
 from recbole_diffusion.model.recbole_neumf import NeuMF
 from recbole_diffusion.model.recbole_sequential import SEQUENTIAL, EncodedHistories
+from recbole_diffusion.model.recbole_sides import SIDES
 from recbole_diffusion.model.table_rows import gather_rows, margins
 from recbole_diffusion.model.user_blocks import RowNoise
 from recbole_diffusion.options.negatives import samplers_of
@@ -271,10 +274,13 @@ ADAPTERS: dict[str, type[ModelInterface]] = {
     "LightGCN": _LightGCN,
     **dict.fromkeys(("NGCF", "SGL", "NCL", "SpectralCF"), _KeptVectors),
     "DGCF": _DGCF,
-    **dict.fromkeys(("CDAE", "DMF"), _WholeRows),
+    **dict.fromkeys(("CDAE", "DMF", "SimpleX"), _WholeRows),
     **dict.fromkeys(("MultiVAE", "MultiDAE", "MacridVAE", "RecVAE", "RaCT"), _Rows),
     "DiffRec": _DiffusedRows,
     "LDiffRec": _QuietDiffusedRows,
+    **HISTORIES,
+    **SIDES,
+    **KNOWLEDGE,
     **SEQUENTIAL,
     "FEARec": _QuietHistories,
     "EASE": EASE,

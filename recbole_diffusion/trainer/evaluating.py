@@ -23,6 +23,8 @@ from recbole_diffusion.storage.slow_step import told_if_slow
 from recbole_diffusion.trainer import checkpoint
 from recbole_diffusion.trainer.run_state import RunState
 
+PAIRS = 4096  # of a full ranking by a model of pairs, scored at once: what its layers make stays in the cache
+
 
 class Evaluating(RunState):
     """RecBole's evaluation, with scores that are checked before anything is ranked by them."""
@@ -120,9 +122,18 @@ class Evaluating(RunState):
         rated.add_floors(block.users, row_means(ranking.sums(own), block.history[0], len(ranking.items) - 1))
 
     def _full_sort_batch_eval(self, batched_data: tuple) -> tuple:
-        """Score a batch of users; check the scores before the users' histories are masked."""
+        """Score a batch of users; check the scores before the users' histories are masked.
+
+        A model that scores nothing but pairs is given a few at a time: all those of a batch of users, a
+        million and more, take tens of gigabytes in the layers of some.
+        """
         interaction, history, *positives = batched_data
-        interaction, scores, *positives = super()._full_sort_batch_eval((interaction, None, *positives))
+        whole: int = self.config["eval_batch_size"]
+        self.test_batch_size = min(whole, PAIRS)
+        try:
+            interaction, scores, *positives = super()._full_sort_batch_eval((interaction, None, *positives))
+        finally:
+            self.test_batch_size = whole
         self._check_finite(scores[:, 1:])
         if self.rated is not None:
             # Before anything is masked: the released reading has another mask.

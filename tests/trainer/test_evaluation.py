@@ -33,6 +33,7 @@ from recbole_diffusion.options.linear_term import BY_USER
 from recbole_diffusion.registry import model_class
 from recbole_diffusion.storage.run_folder import RunFolder
 from recbole_diffusion.testing.checkerboard import write_parts
+from recbole_diffusion.trainer import evaluating
 from recbole_diffusion.trainer.factory import trainer_for
 from recbole_diffusion.trainer.weight_choice import WEIGHTS, at_an_end, best_weight
 
@@ -75,6 +76,23 @@ def test_a_metric_does_not_depend_on_the_other_cut_offs_or_on_the_batch(few_tast
     options = {**few_tastes, "topk": [5, 26, 50]}
     second = run("Pop", "ties", overrides={**options, "run_dir": str(tmp_path / "b")})
     assert {name: second["test"][name] for name in first["test"]} == first["test"]
+
+
+def test_a_model_of_pairs_is_given_few_of_a_full_ranking_at_a_time(few_tastes, tmp_path, monkeypatch):
+    asked = []
+    whole = model_class("FM").predict
+    monkeypatch.setattr(
+        model_class("FM"), "predict", lambda self, some: asked.append(len(some)) or whole(self, some)
+    )
+    options = {**few_tastes, "epochs": 1, "eval_args": {"mode": "full"}, "metrics": ["Recall", "NDCG"]}
+    results, most = [], []
+    for size in (10**6, 100):
+        monkeypatch.setattr(evaluating, "PAIRS", size)
+        asked.clear()
+        results.append(run("FM", "ties", overrides={**options, "run_dir": str(tmp_path / f"{size}")})["test"])
+        most.append(max(asked))
+    assert most == [40 * 61, 100]
+    assert results[0] == results[1]
 
 
 @pytest.mark.parametrize("repeatable", [False, True])

@@ -1,0 +1,115 @@
+"""Adapters of FISM and NAIS: scores of all items by sums over histories, which RecBole makes user by user."""
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from recbole_diffusion.compat import Interaction
+from recbole_diffusion.model.base import ModelInterface, pairs_of_rows
+from recbole_diffusion.model.recbole_sides import by_blocks
+
+PAIRS = 2**14  # of two items, whose attention is computed at once
+COLUMNS = 128  # items whose scores are computed at once
+
+
+class _Histories(ModelInterface):
+    """Models that know a user by the items of a table, ``history_item_matrix``."""
+
+    def _bags(self: Any, users: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the items of users one after the other, long [total], and where they begin, [users + 1]."""
+        items = self.history_item_matrix[users][self.mask_mat[users].bool()]
+        return items, F.pad(self.history_lens[users].cumsum(0), (1, 0))
+
+    def _discount(self: Any, users: Tensor) -> Tensor:
+        """Return n^-alpha of users with n items, [users, 1]."""
+        return self.history_lens[users].pow(-self.alpha).float()[:, None]
+
+
+class FISM(_Histories):
+    """FISM, whose users are vectors: sum_j p_j . q_i over a history is (sum_j p_j) . q_i.
+
+    RecBole multiplies each item of the history with each item that is scored. A full ranking has its logits,
+    and drawn items the sigmoid of a sigmoid, as RecBole's do.
+    """
+
+    def full_sort_predict(self: Any, interaction: Interaction) -> Tensor:
+        """Return the scores of all items, [users, n_items]."""
+        users = interaction[self.USER_ID]
+        scores = self._vectors(users) @ self.item_dst_embedding.weight.T
+        return scores + self.user_bias[users, None] + self.item_bias
+
+    def predict(self: Any, interaction: Interaction) -> Tensor:
+        """Return the scores of pairs, [batch]."""
+        users, items = interaction[self.USER_ID], interaction[self.ITEM_ID]
+        distinct, where = users.unique(return_inverse=True)
+        products = (self._vectors(distinct)[where] * self.item_dst_embedding(items)).sum(1)
+        return torch.sigmoid(torch.sigmoid(products + self.user_bias[users] + self.item_bias[items]))
+
+    def _vectors(self: Any, users: Tensor) -> Tensor:
+        """Return n^-alpha sum_j p_j over the n items of each user, [users, d]."""
+        items, starts = self._bags(users)
+        sums = F.embedding_bag(
+            items, self.item_src_embedding.weight, starts, mode="sum", include_last_offset=True
+        )
+        return sums * self._discount(users)
+
+
+class NAIS(_Histories):
+    """NAIS, whose attention is computed once for two items, not for each user who has the first of them.
+
+    With e_ji = exp(a_ji), where the attention a_ji knows the items j and i alone, the score is
+
+        n^-alpha  sum_j e_ji (p_j . q_i) / (sum_j e_ji)^beta  + b_i,
+
+    two sums over the history of rows of tables [items, items]. RecBole computes a_ji for each user and j.
+    """
+
+    def full_sort_predict(self: Any, interaction: Interaction) -> Tensor:
+        """Return the scores of all items, [users, n_items]."""
+        users = interaction[self.USER_ID]
+        items, starts = self._bags(users)
+        seen, rows = items.unique(return_inverse=True)
+        blocks = []
+        for some in torch.arange(self.n_items, device=users.device).split(COLUMNS):
+            found = F.embedding_bag(
+                rows, self._attended(seen, some), starts, mode="sum", include_last_offset=True
+            )
+            weights, products = found.chunk(2, 1)  # [users, block] each
+            blocks.append(products / weights.pow(self.beta))
+        return torch.sigmoid(self._discount(users) * torch.cat(blocks, 1) + self.bias)
+
+    def predict(self: Any, interaction: Interaction) -> Tensor:
+        """Return the scores of pairs, [batch], by the cheaper of the two ways."""
+        users, width = interaction[self.USER_ID], self.history_item_matrix.shape[1]
+        seen = min(int(self.history_lens[users.unique()].sum()), self.n_items)
+        if len(users) * width > seen * self.n_items:
+            return pairs_of_rows(self, interaction)
+        # Each pair has a table, [width, d].
+        return by_blocks(super().predict, interaction, max(1, PAIRS // width))  # type: ignore[misc]
+
+    def _attended(self: Any, seen: Tensor, some: Tensor) -> Tensor:
+        """Return e_ji, and beside it e_ji (p_j . q_i), of seen items j and some items i, [seen, 2 some]."""
+        targets = self.item_dst_embedding(some)
+        tables = []
+        for sources in self.item_src_embedding(seen).split(max(1, PAIRS // len(some))):
+            weights = self._logits(sources, targets).exp()
+            tables.append(torch.cat([weights, weights * (sources @ targets.T)], 1))
+        return torch.cat(tables) if tables else targets.new_zeros(0, 2 * len(some))
+
+    def _logits(self: Any, sources: Tensor, targets: Tensor) -> Tensor:
+        """Return the attention a_ji, [j, i], with h the last weight and (W, b) the layer before it."""
+        layer = next(one for one in self.mlp_layers.mlp_layers if isinstance(one, nn.Linear))
+        if self.algorithm == "prod":
+            # W (p_j * q_i) = (W * q_i) p_j: no table of products. [d, i, hidden]
+            turned = (targets[:, None] * layer.weight).permute(2, 0, 1)
+            hidden = (sources @ turned.flatten(1)).view(len(sources), *turned.shape[1:]) + layer.bias
+        else:
+            # W = [W_j | W_i]: one sum of two vectors.
+            of_sources, of_targets = layer.weight.chunk(2, 1)
+            hidden = (sources @ of_sources.T)[:, None] + (targets @ of_targets.T + layer.bias)
+        return (hidden.relu() @ self.weight_layer).squeeze(2)
+
+
+HISTORIES: dict[str, type[ModelInterface]] = {"FISM": FISM, "NAIS": NAIS}

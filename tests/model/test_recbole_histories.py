@@ -1,0 +1,69 @@
+"""FISM, NAIS, SimpleX: scores by what is summed over a history once are RecBole's."""
+
+import pytest
+import torch
+
+from recbole_diffusion.compat import Interaction
+from recbole_diffusion.model import recbole_histories
+from tests.support.recbole_pairs import all_pairs, built, recboles, write_graph
+
+USERS = torch.tensor([5, 1, 14, 5, 9])
+KINDS = [
+    ("FISM", {"alpha": 0.4}),
+    ("NAIS", {"algorithm": "prod", "beta": 0.3}),
+    ("NAIS", {"algorithm": "concat", "weight_size": 5}),
+]
+
+
+@pytest.fixture(scope="module")
+def graph(tmp_path_factory):
+    return write_graph(tmp_path_factory.mktemp("histories"))
+
+
+@pytest.fixture(params=[1, 7, 2**14])
+def sizes(request, monkeypatch):
+    """Blocks of one pair and one item, of some, of all."""
+    monkeypatch.setattr(recbole_histories, "PAIRS", request.param)
+    monkeypatch.setattr(recbole_histories, "COLUMNS", min(request.param, 128))
+
+
+@pytest.mark.parametrize(("name", "options"), KINDS)
+@torch.no_grad()
+def test_a_full_ranking_has_recboles_scores(graph, sizes, name, options):
+    model, asked = built(name, {**graph, **options}), Interaction({"user_id": USERS})
+    lengths = model.history_lens[USERS]
+    assert lengths.min() >= 2
+    assert lengths.unique().numel() == 4  # histories of different lengths, whose padding must not count
+    found = model.full_sort_predict(asked)
+    assert found.shape == (len(USERS), model.n_items)
+    assert found.std() > 0.05
+    expected = recboles(model, "full_sort_predict", asked).view_as(found)
+    torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize(("name", "options"), KINDS)
+@pytest.mark.parametrize("few", [True, False])
+@torch.no_grad()
+def test_drawn_items_have_recboles_scores(graph, sizes, monkeypatch, name, options, few):
+    model = built(name, {**graph, **options})
+    pairs = all_pairs(model, USERS)
+    pairs = pairs[torch.randperm(len(pairs), generator=torch.Generator().manual_seed(1))]
+    pairs = pairs[:6] if few else pairs
+    expected, whole, ranked = recboles(model, "predict", pairs), model.full_sort_predict, []
+    monkeypatch.setattr(model, "full_sort_predict", lambda some: ranked.append(some) or whole(some))
+    torch.testing.assert_close(model.predict(pairs), expected, rtol=1e-6, atol=1e-6)
+    # NAIS ranks all items where that costs less; users of FISM are vectors.
+    assert bool(ranked) == (name == "NAIS" and not few)
+
+
+@pytest.mark.parametrize("aggregator", ["mean", "user_attention", "self_attention"])
+@torch.no_grad()
+def test_a_history_of_simplex_is_read_once_for_drawn_items(graph, monkeypatch, aggregator):
+    model = built("SimpleX", {**graph, "aggregator": aggregator})
+    pairs = all_pairs(model, USERS)
+    expected, read, whole = recboles(model, "predict", pairs), [], model.get_UI_aggregation
+    monkeypatch.setattr(
+        model, "get_UI_aggregation", lambda *given: read.append(len(given[0])) or whole(*given)
+    )
+    torch.testing.assert_close(model.predict(pairs), expected)
+    assert read == [len(USERS.unique())]
