@@ -36,7 +36,7 @@ def test_scores_are_those_of_recboles_pairs(graph, monkeypatch, name, options, s
     model = built(name, {**graph, **options}, scale=0.5)
     pairs = all_pairs(model, USERS)
     expected = recboles(model, "predict", pairs)
-    assert expected.std() > 0.02
+    assert expected.std() > 0.01
     order = torch.randperm(len(pairs), generator=torch.Generator().manual_seed(1))
     torch.testing.assert_close(model.predict(pairs[order]), expected[order])
     if name != "ConvNCF":
