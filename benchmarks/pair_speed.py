@@ -16,6 +16,8 @@ from typing import Any
 
 ROWS = ("MultiVAE", "MultiDAE", "MacridVAE", "RecVAE", "CDAE", "DiffRec", "LDiffRec", "DMF")
 GRAPHS = ("LightGCN", "NGCF", "SGL", "NCL", "DGCF", "SpectralCF")
+HISTORIES = ("FISM", "NAIS", "SimpleX")
+SIDES = ("NNCF", "MKR", "RippleNet")
 SEQUENTIAL = ("SASRec", "BERT4Rec", "LightSANs", "GRU4Rec", "NARM", "SRGNN")
 USERS, DRAWN, BATCHES, TURNS = 40, 101, 5, 3
 
@@ -107,7 +109,7 @@ def main() -> None:
         "",
         *table_head("model", "ours", "RecBole", "ratio", words=1),
     ]
-    for name in (*ROWS, *GRAPHS, *SEQUENTIAL):
+    for name in (*ROWS, *GRAPHS, *HISTORIES, *SIDES, *SEQUENTIAL):
         lines.append(row(name))
         print(lines[-1], file=sys.stderr, flush=True)
     show_page(lines, asked.output)
