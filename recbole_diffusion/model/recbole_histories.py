@@ -1,5 +1,6 @@
 """Adapters of FISM and NAIS: scores of all items by sums over histories, which RecBole makes user by user."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -9,6 +10,7 @@ from torch import Tensor, nn
 from recbole_diffusion.compat import Interaction
 from recbole_diffusion.model.base import ModelInterface, pairs_of_rows
 from recbole_diffusion.model.recbole_sides import by_blocks
+from recbole_diffusion.model.user_blocks import KEPT, checksum
 
 PAIRS = 2**14  # of two items, whose attention is computed at once
 COLUMNS = 128  # items whose scores are computed at once
@@ -66,16 +68,16 @@ class NAIS(_Histories):
     two sums over the history of rows of tables [items, items]. RecBole computes a_ji for each user and j.
     """
 
+    _kept: tuple[Any, list[Tensor]] = (None, [])  # where and of which weights the tables are, and they
+
     def full_sort_predict(self: Any, interaction: Interaction) -> Tensor:
         """Return the scores of all items, [users, n_items]."""
         users = interaction[self.USER_ID]
         items, starts = self._bags(users)
-        seen, rows = items.unique(return_inverse=True)
         blocks = []
-        for some in torch.arange(self.n_items, device=users.device).split(COLUMNS):
-            found = F.embedding_bag(
-                rows, self._attended(seen, some), starts, mode="sum", include_last_offset=True
-            )
+        rows, tables = self._tables(items)
+        for table in tables:
+            found = F.embedding_bag(rows, table, starts, mode="sum", include_last_offset=True)
             weights, products = found.chunk(2, 1)  # [users, block] each
             blocks.append(products / weights.pow(self.beta))
         return torch.sigmoid(self._discount(users) * torch.cat(blocks, 1) + self.bias)
@@ -88,6 +90,22 @@ class NAIS(_Histories):
             return pairs_of_rows(self, interaction)
         # Each pair has a table, [width, d].
         return by_blocks(super().predict, interaction, max(1, PAIRS // width))  # type: ignore[misc]
+
+    def _tables(self: Any, items: Tensor) -> tuple[Tensor, Iterable[Tensor]]:
+        """Return the rows of items, long [total], in tables of :meth:`_attended`, and one for each block.
+
+        Tables of all items are kept until the weights change, where there is room and most are needed.
+        """
+        seen, rows = items.unique(return_inverse=True)
+        blocks = torch.arange(self.n_items, device=items.device).split(COLUMNS)
+        few = 2 * len(seen) < self.n_items or 2 * self.n_items**2 > KEPT
+        if few or torch.is_grad_enabled():
+            return rows, (self._attended(seen, some) for some in blocks)
+        weights = items.device, checksum(self.parameters())
+        if self._kept[0] != weights:
+            whole = torch.arange(self.n_items, device=items.device)
+            self._kept = weights, [self._attended(whole, some) for some in blocks]
+        return items, self._kept[1]
 
     def _attended(self: Any, seen: Tensor, some: Tensor) -> Tensor:
         """Return e_ji, and beside it e_ji (p_j . q_i), of seen items j and some items i, [seen, 2 some]."""

@@ -67,3 +67,22 @@ def test_a_history_of_simplex_is_read_once_for_drawn_items(graph, monkeypatch, a
     )
     torch.testing.assert_close(model.predict(pairs), expected)
     assert read == [len(USERS.unique())]
+
+
+@pytest.mark.parametrize("room", [0, 2**26])
+@torch.no_grad()
+def test_attention_is_computed_once_for_all_batches_until_the_weights_change(graph, monkeypatch, room):
+    monkeypatch.setattr(recbole_histories, "KEPT", room)
+    model, computed = built("NAIS", graph), []
+    whole, asked = model._attended, Interaction({"user_id": torch.arange(1, 15)})
+    monkeypatch.setattr(model, "_attended", lambda *given: computed.append(1) or whole(*given))
+    for _ in range(3):
+        model.full_sort_predict(asked)
+    assert len(computed) == (1 if room else 3)
+    model.full_sort_predict(Interaction({"user_id": torch.tensor([2])}))  # whose items are few: none is kept
+    before = len(computed)
+    model.item_src_embedding.weight[3] += 1
+    found = model.full_sort_predict(asked)
+    assert len(computed) == before + 1
+    expected = recboles(model, "full_sort_predict", asked).view_as(found)
+    torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-6)
