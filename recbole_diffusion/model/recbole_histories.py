@@ -32,8 +32,8 @@ class _Histories(ModelInterface):
 class FISM(_Histories):
     """FISM, whose users are vectors: sum_j p_j . q_i over a history is (sum_j p_j) . q_i.
 
-    RecBole multiplies each item of the history with each item that is scored. A full ranking has its logits,
-    and drawn items the sigmoid of a sigmoid, as RecBole's do.
+    RecBole multiplies each item of the history, and its padding, with each item that is scored or trained on.
+    A full ranking has its logits, and drawn items the sigmoid of a sigmoid, as RecBole's do.
     """
 
     def full_sort_predict(self: Any, interaction: Interaction) -> Tensor:
@@ -42,12 +42,11 @@ class FISM(_Histories):
         scores = self._vectors(users) @ self.item_dst_embedding.weight.T
         return scores + self.user_bias[users, None] + self.item_bias
 
-    def predict(self: Any, interaction: Interaction) -> Tensor:
-        """Return the scores of pairs, [batch]."""
-        users, items = interaction[self.USER_ID], interaction[self.ITEM_ID]
-        distinct, where = users.unique(return_inverse=True)
-        products = (self._vectors(distinct)[where] * self.item_dst_embedding(items)).sum(1)
-        return torch.sigmoid(torch.sigmoid(products + self.user_bias[users] + self.item_bias[items]))
+    def forward(self: Any, user: Tensor, item: Tensor) -> Tensor:
+        """Return the sigmoid of the logits of pairs, [batch], in training and for drawn items."""
+        distinct, where = user.unique(return_inverse=True)
+        products = (self._vectors(distinct)[where] * self.item_dst_embedding(item)).sum(1)
+        return torch.sigmoid(products + self.user_bias[user] + self.item_bias[item])
 
     def _vectors(self: Any, users: Tensor) -> Tensor:
         """Return n^-alpha sum_j p_j over the n items of each user, [users, d]."""

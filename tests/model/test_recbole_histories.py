@@ -56,6 +56,23 @@ def test_drawn_items_have_recboles_scores(graph, sizes, monkeypatch, name, optio
     assert bool(ranked) == (name == "NAIS" and not few)
 
 
+def test_a_loss_of_fism_has_recboles_value_and_gradients(graph):
+    model = built("FISM", {**graph, "alpha": 0.4}).train()
+    pairs = all_pairs(model, USERS)
+    pairs["label"] = (torch.arange(len(pairs)) % 3 == 0).to(model.item_bias.dtype)
+    found = []
+    for method in ("forward", "inter_forward"):  # ours, and what RecBole's forward calls
+        model.zero_grad()
+        output = getattr(model, method)(pairs["user_id"], pairs["item_id"])
+        loss = model.bceloss(output, pairs["label"]) + model.reg_loss()
+        loss.backward()
+        found.append([loss.detach(), *(weight.grad.clone() for weight in model.parameters())])
+    assert all(gradient.abs().max() > 0 for gradient in found[0])
+    for ours, recboles_own in zip(*found, strict=True):
+        torch.testing.assert_close(ours, recboles_own, rtol=1e-9, atol=1e-12)
+    torch.testing.assert_close(model.calculate_loss(pairs).detach(), found[0][0])
+
+
 @pytest.mark.parametrize("aggregator", ["mean", "user_attention", "self_attention"])
 @torch.no_grad()
 def test_a_history_of_simplex_is_read_once_for_drawn_items(graph, monkeypatch, aggregator):
