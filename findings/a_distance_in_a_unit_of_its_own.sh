@@ -3,7 +3,7 @@
 #
 # Guess: the value is a bound from above of the exact one (squared distances), closer to it with a larger rank, and 100 times as large for vectors ten times as
 #        long, as those of the exact solver and of "gaussian" are.
-# Seen:  costs are divided by the largest factors of the call's own rows first, and neither the value nor `value_linear` is put back: where the exact distance is
+# Seen:  costs are divided by the largest factors of the call's own rows first, and neither value nor `value_linear` is put back: where the exact distance is
 #        3.9 and the plan that comes with it costs 8.6, 0.378 is reported, and for vectors ten times as long 0.378 again. One vector of 200 that lies far away
 #        raises the exact distance to 37.6 and lowers the reported one to 0.131.
 # So:    two models cannot be compared by it, and the one with an outlier looks better than the good one. Add up the plan (`lazy_plan`) times the costs. (With

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# keras-rs 0.4.0: `keras_rs.layers.RemoveAccidentalHits`, which a two-tower model puts between the products of a batch and the softmax, since popular items stand
-# in a batch several times and would be negatives of themselves.
+# keras-rs 0.4.0: `keras_rs.layers.RemoveAccidentalHits`, which a two-tower model puts between the products of a batch and the softmax, since popular items
+# stand in a batch several times and would be negatives of themselves.
 #
 # Guess: the other columns with the item of the row get a logit far below all others, as in TensorFlow Recommenders, and drop out of the softmax.
 # Seen:  nothing happens: 1.2e-40 is added, the smallest normal number by 100 in place of the largest negative one, and logits come back the same to the last
@@ -13,7 +13,7 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 "${PYTHON:-python3}" -m venv "$work/venv"
 "$work/venv/bin/pip" install --quiet --disable-pip-version-check keras-rs==0.4.0 keras==3.15.1 jax==0.10.2 jaxlib==0.10.2 numpy==2.4.6 ml_dtypes==0.6.0
-KERAS_HOME="$work" KERAS_BACKEND=jax OMP_NUM_THREADS=1 JAX_PLATFORMS=cpu TF_CPP_MIN_LOG_LEVEL=3 "$work/venv/bin/python" -W ignore - <<'PYTHON_SCRIPT'
+KERAS_HOME="$work" KERAS_BACKEND=jax OMP_NUM_THREADS=1 JAX_PLATFORMS=cpu "$work/venv/bin/python" -W ignore - <<'PYTHON_SCRIPT'
 import jax
 import jax.numpy as jnp
 import keras
@@ -55,7 +55,7 @@ for name, way in ways.items():
     perfect = 100.0 * (even[:, None] == even[None, :]).astype(jnp.float32)
     changed = float(jnp.abs(way(perfect, labels, even) - perfect).max())
     of_perfect = float(softmax_loss(perfect, labels, even, way))
-    weights = {"users": jnp.asarray(0.1 * rng.normal(size=(USERS, WIDTH)), jnp.float32), "items": jnp.asarray(0.1 * rng.normal(size=(ITEMS, WIDTH)), jnp.float32)}
+    weights = {table: jnp.asarray(0.1 * rng.normal(size=(rows, WIDTH)), jnp.float32) for table, rows in (("users", USERS), ("items", ITEMS))}
 
     def loss(weights, users, items):
         return softmax_loss(weights["users"][users] @ weights["items"][items].T, labels, items, way)

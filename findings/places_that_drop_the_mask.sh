@@ -13,7 +13,7 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 "${PYTHON:-python3}" -m venv "$work/venv"
 "$work/venv/bin/pip" install --quiet --disable-pip-version-check keras==3.15.1 jax==0.10.2 jaxlib==0.10.2 numpy==2.4.6
-KERAS_HOME="$work" KERAS_BACKEND=jax OMP_NUM_THREADS=1 JAX_PLATFORMS=cpu TF_CPP_MIN_LOG_LEVEL=3 "$work/venv/bin/python" -W error::UserWarning - <<'PYTHON_SCRIPT'
+KERAS_HOME="$work" KERAS_BACKEND=jax OMP_NUM_THREADS=1 JAX_PLATFORMS=cpu "$work/venv/bin/python" -W error::UserWarning - <<'PYTHON_SCRIPT'
 import keras
 import numpy as np
 from keras import layers

@@ -47,7 +47,8 @@ def by_places(items):
 
 
 rarest, middle = ITEMS - COLD - 1, ITEMS // 2
-found = {name: serendipity([item]) for name, item in (("the most popular", 0), ("the middle", middle), ("the rarest", rarest), ("one that nobody has", ITEMS - 1))}
+places = {"the most popular": 0, "the middle": middle, "the rarest": rarest, "a new": ITEMS - 1}
+found = {name: serendipity([item]) for name, item in places.items()}
 for name, value in found.items():
     print(f"a hit in place 1 on {name} item: {value:.3f}")
 late = serendipity([rarest], place=100)
@@ -57,9 +58,9 @@ seen, right = serendipity(tenth), by_places(tenth)
 larger = serendipity(tenth, catalog=20_000)
 print(f"hits on the 200 rarest items: {seen:.3f}, by the places of items {right:.3f}, in a catalog of 20,000 with the same log {larger:.4f}")
 mixed = serendipity(np.concatenate([tenth, np.arange(ITEMS - COLD, ITEMS)])) * (200 + COLD)
-share = COLD * found["one that nobody has"] / mixed
+share = COLD * found["a new"] / mixed
 print(f"with {COLD} more on items that nobody has, those are {share:.2f} of the sum")
-assert found["the most popular"] == 0 and found["one that nobody has"] == 1
+assert found["the most popular"] == 0 and found["a new"] == 1
 assert abs(found["the rarest"] - (different - 1) / ITEMS) < 1e-9 and found["the rarest"] < 0.06
 assert found["the middle"] > 0.5 * found["the rarest"] and late == 0
 assert seen < 0.06 and right > 0.9 and larger < 0.2 * seen and share > 0.4

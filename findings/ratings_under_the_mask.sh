@@ -3,7 +3,7 @@
 #
 # Guess: what stands where the mask is 0 does not matter, since the mask says that it is missing, and more iterations find what is held out no worse.
 # Seen:  it matters: the marks are the first guess of the missing values, and the fit hardly leaves them. Held-out ratings with a noise of 0.1 have an error
-#        of 0.11 where the mean of the known ones stands there, 0.46 with 0, 5.8 with 99 (the mark of the Jester ratings), where the mean for all has 1.0. With 0
+#        of 0.11 where the mean of the known ones stands there, 0.46 with 0, 5.8 with 99 (the mark of Jester's ratings), where the mean for all has 1.0. With 0
 #        2,000 iterations in place of 100 make it 1.0, while the error of the known ratings falls. NaN raises.
 # So:    a zero of a sparse log is a rating of 0 that fades away slowly. Write the mean of the known ratings under the mask, or take it off everywhere.
 set -euo pipefail
