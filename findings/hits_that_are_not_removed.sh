@@ -13,7 +13,7 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 "${PYTHON:-python3}" -m venv "$work/venv"
 "$work/venv/bin/pip" install --quiet --disable-pip-version-check keras-rs==0.4.0 keras==3.15.1 jax==0.10.2 jaxlib==0.10.2 numpy==2.4.6 ml_dtypes==0.6.0
-KERAS_HOME="$work" KERAS_BACKEND=jax OMP_NUM_THREADS=1 JAX_PLATFORMS=cpu "$work/venv/bin/python" -W ignore - <<'PYTHON_SCRIPT'
+KERAS_HOME="$work" KERAS_BACKEND=jax OMP_NUM_THREADS=1 JAX_PLATFORMS=cpu TF_CPP_MIN_LOG_LEVEL=3 "$work/venv/bin/python" -W ignore - <<'PYTHON_SCRIPT'
 import jax
 import jax.numpy as jnp
 import keras
