@@ -69,6 +69,23 @@ class NAIS(_Histories):
 
     _kept: tuple[Any, list[Tensor]] = (None, [])  # where and of which weights the tables are, and they
 
+    def forward(self: Any, user: Tensor, item: Tensor) -> Tensor:
+        """Return the logits of pairs, [batch], in training and for few drawn items.
+
+        RecBole's take the padding of histories through the layers too, and mask it afterwards.
+        """
+        items = self._bags(user)[0]
+        # A row for each item j of the history of a pair's user, [total].
+        pair = torch.arange(len(user), device=user.device).repeat_interleave(self.history_lens[user])
+        sources, targets = self.item_src_embedding(items), self.item_dst_embedding(item)[pair]
+        products = sources * targets
+        inputs = products if self.algorithm == "prod" else torch.cat([sources, targets], 1)
+        weights = (self.mlp_layers(inputs) @ self.weight_layer).exp()  # e_ji, [total, 1]
+        both = torch.cat([weights, weights * products.sum(1, keepdim=True)], 1)
+        sums = both.new_zeros(len(user), 2).index_add(0, pair, both)
+        found = sums[:, 1:] / sums[:, :1].pow(self.beta) * self._discount(user)
+        return found.squeeze(1) + self.bias[item]
+
     def full_sort_predict(self: Any, interaction: Interaction) -> Tensor:
         """Return the scores of all items, [users, n_items]."""
         users = interaction[self.USER_ID]

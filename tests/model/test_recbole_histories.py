@@ -56,10 +56,11 @@ def test_drawn_items_have_recboles_scores(graph, sizes, monkeypatch, name, optio
     assert bool(ranked) == (name == "NAIS" and not few)
 
 
-def test_a_loss_of_fism_has_recboles_value_and_gradients(graph):
-    model = built("FISM", {**graph, "alpha": 0.4}).train()
+@pytest.mark.parametrize(("name", "options"), KINDS)
+def test_a_loss_has_recboles_value_and_gradients(graph, name, options):
+    model = built(name, {**graph, **options}).train()
     pairs = all_pairs(model, USERS)
-    pairs["label"] = (torch.arange(len(pairs)) % 3 == 0).to(model.item_bias.dtype)
+    pairs["label"] = (torch.arange(len(pairs)) % 3 == 0).to(model.item_src_embedding.weight.dtype)
     found = []
     for method in ("forward", "inter_forward"):  # ours, and what RecBole's forward calls
         model.zero_grad()
