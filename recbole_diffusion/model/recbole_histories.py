@@ -25,8 +25,8 @@ class _Histories(ModelInterface):
         return items, F.pad(self.history_lens[users].cumsum(0), (1, 0))
 
     def _discount(self: Any, users: Tensor) -> Tensor:
-        """Return n^-alpha of users with n items, [users, 1]."""
-        return self.history_lens[users].pow(-self.alpha).float()[:, None]
+        """Return n^-alpha of users with n items, 1 of those without any, whose sums are 0, [users, 1]."""
+        return self.history_lens[users].clamp(min=1).pow(-self.alpha).float()[:, None]
 
 
 class FISM(_Histories):
@@ -94,8 +94,8 @@ class NAIS(_Histories):
         rows, tables = self._tables(items)
         for table in tables:
             found = F.embedding_bag(rows, table, starts, mode="sum", include_last_offset=True)
-            weights, products = found.chunk(2, 1)  # [users, block] each
-            blocks.append(products / weights.pow(self.beta))
+            weights, products = found.chunk(2, 1)  # [users, block] each; 0 for users without items
+            blocks.append(products / weights.where(weights > 0, 1).pow(self.beta))
         return torch.sigmoid(self._discount(users) * torch.cat(blocks, 1) + self.bias)
 
     def predict(self: Any, interaction: Interaction) -> Tensor:
@@ -105,7 +105,9 @@ class NAIS(_Histories):
         if len(users) * width > seen * self.n_items:
             return pairs_of_rows(self, interaction)
         # Each pair has a table, [width, d].
-        return by_blocks(super().predict, interaction, max(1, PAIRS // width))  # type: ignore[misc]
+        found = by_blocks(super().predict, interaction, max(1, PAIRS // width))  # type: ignore[misc]
+        known, bias = self.history_lens[users] > 0, self.bias[interaction[self.ITEM_ID]]
+        return found.where(known, torch.sigmoid(bias))
 
     def _tables(self: Any, items: Tensor) -> tuple[Tensor, Iterable[Tensor]]:
         """Return the rows of items, long [total], in tables of :meth:`_attended`, and one for each block.

@@ -74,6 +74,23 @@ def test_a_loss_has_recboles_value_and_gradients(graph, name, options):
     torch.testing.assert_close(model.calculate_loss(pairs).detach(), found[0][0])
 
 
+@pytest.mark.parametrize("alpha", [0.0, 0.4])
+@pytest.mark.parametrize("name", ["FISM", "NAIS"])
+@torch.no_grad()
+def test_users_without_a_history_have_the_biases(graph, name, alpha):
+    model = built(name, {**graph, "alpha": alpha})
+    model.history_lens[3] = model.mask_mat[3] = 0
+    users = torch.tensor([5, 3])
+    expected = model.item_bias + model.user_bias[3] if name == "FISM" else model.bias.sigmoid()
+    found = model.full_sort_predict(Interaction({"user_id": users}))
+    torch.testing.assert_close(found[1], expected)
+    assert found[0].isfinite().all()
+    expected = expected.sigmoid().sigmoid() if name == "FISM" else expected
+    for pairs in (all_pairs(model, users), all_pairs(model, users)[-2:]):  # by all items, and pair by pair
+        mine = pairs["user_id"] == 3
+        torch.testing.assert_close(model.predict(pairs)[mine], expected[pairs["item_id"][mine]])
+
+
 @pytest.mark.parametrize("aggregator", ["mean", "user_attention", "self_attention"])
 @torch.no_grad()
 def test_a_history_of_simplex_is_read_once_for_drawn_items(graph, monkeypatch, aggregator):
