@@ -10,6 +10,7 @@ from recbole_diffusion.data.ratings import has_ratings, of_domains, rating_colum
 from recbole_diffusion.errors import UsageError, counted
 
 FEW = 20  # ratings, of which it says little that none is an end of the scale
+SOME = 200  # ratings, of which it says little that the lowest or highest star is missing
 ENDS = 0.05  # share of the scale by which ratings may miss an end, as numbers with many digits do
 OUTSIDE = 0.25  # share of a part's ratings beyond those of train, which is larger than every part
 LEVELS = 4  # different ratings from which on a 0 among them is not one of two or three answers
@@ -50,8 +51,12 @@ def tell_unreached(dataset: Any, low: float, high: float) -> None:
     name, ratings = dataset.config["RATING_FIELD"], rating_column(dataset)
     if len(ratings) < FEW or name in (dataset.config["val_interval"] or ()):
         return
-    first, last = ratings.min(), ratings.max()
-    if first == last or max(first - low, high - last) < ENDS * (high - low):
+    levels = np.unique(ratings)
+    first, last = levels[0], levels[-1]
+    missed = max(first - low, high - last)
+    if first == last or missed < ENDS * (high - low):
+        return
+    if len(ratings) < SOME and missed <= np.diff(levels).min():
         return
     dataset.logger.warning(
         "rating_scale is [%g, %g], but the ratings of data set %r go from %g to %g: an item is relevant from "

@@ -53,12 +53,13 @@ def paired_test(a: np.ndarray, b: np.ndarray, wilcoxon: bool = False) -> tuple[f
     if len(a) < 2:
         raise UsageError(f"a paired test needs at least 2 users, got {len(a)}; evaluate more users")
     differences = a - b
-    if not differences.any():
-        return 0.0, 1.0  # 0 / 0 in both tests
+    reach = ROUNDING * np.maximum(np.abs(a), np.abs(b))  # of each user's rounding, [n]
+    if (np.abs(differences) <= reach).all():
+        return float(differences.mean()), 1.0  # no difference, or nothing but what rounding makes
     if wilcoxon:
         ranked = _without_rounding(differences, np.maximum(np.abs(a), np.abs(b)))
         p = stats.wilcoxon(ranked[ranked != 0]).pvalue if ranked.any() else 1.0
-    elif np.ptp(differences) <= ROUNDING * max(np.abs(a).max(), np.abs(b).max()):
+    elif (differences - reach).max() <= (differences + reach).min():  # equal, but for rounding
         p = smallest_p(len(a))
     else:
         p = stats.ttest_rel(a, b).pvalue

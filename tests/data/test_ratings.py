@@ -108,11 +108,18 @@ def test_ratings_that_are_all_the_same_are_told(tmp_path, caplog):
     ],
 )  # fmt: skip
 def test_a_scale_whose_end_no_rating_has_is_told(rated, caplog, levels, scale, said):
-    rows = [(f"u{number}", f"i{number % 7}", levels[number % len(levels)]) for number in range(40)]
+    rows = [(f"u{number}", f"i{number % 7}", levels[number % len(levels)]) for number in range(200)]
     parts = [("u0", "i0", levels[0])]
     rated(rows, parts, rating_scale=scale)
     told = [line for line in caplog.messages if line.startswith("rating_scale is")]
     assert [said in line for line in told] == ([True] if said else [])
+
+
+@pytest.mark.parametrize(("lowest", "told"), [(2, False), (3, True)])
+def test_a_small_sample_need_not_have_the_lowest_star(rated, caplog, lowest, told):
+    rows = [(f"u{number}", f"i{number % 7}", max(lowest, 1 + number % 5)) for number in range(60)]
+    rated(rows, rating_scale=[1, 5])
+    assert ("rating_scale is" in caplog.text) == told
 
 
 def test_ratings_that_were_chosen_need_no_end_of_the_scale(rated, caplog):

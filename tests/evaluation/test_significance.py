@@ -73,6 +73,19 @@ def test_a_constant_difference_is_as_rare_as_equal_signs(users):
     assert paired_test(rounded, a.astype(np.float32))[1] == 2.0 ** (1 - users)
 
 
+@pytest.mark.parametrize("wilcoxon", [False, True])
+def test_methods_that_differ_by_rounding_alone_do_not_differ(wilcoxon):
+    a = np.linspace(0.2, 0.9, 500)
+    assert paired_test(a, a.astype(np.float32), wilcoxon)[1] == 1.0
+
+
+def test_one_user_with_a_large_value_leaves_the_differences_of_the_others():
+    large, none = np.r_[1e6, 0.3, 0.5, 0.4, 0.6], np.r_[1e6, 0.2, 0.2, 0.5, 0.1]
+    expected = stats.ttest_rel(large, none).pvalue
+    assert 0.05 < expected < 0.5
+    assert paired_test(large, none)[1] == pytest.approx(expected)
+
+
 def test_of_two_users_no_resample_tells_more_than_their_signs():
     users = {"users": np.array(["a", "b"]), "rated_count": np.array([3.0, 9.0])}
     pair = tuple({**users, "rated_mae": np.array([1.0, 0.9]) + more} for more in (0.0, 0.2))
