@@ -19,6 +19,10 @@ COLUMNS = 128  # items whose scores are computed at once
 class _Histories(ModelInterface):
     """Models that know a user by the items of a table, ``history_item_matrix``."""
 
+    def __init__(self: Any, config: Any, dataset: Any) -> None:
+        super().__init__(config, dataset)  # type: ignore[call-arg]
+        self.alpha = float(self.alpha)  # torch has no negative whole powers of whole numbers
+
     def _bags(self: Any, users: Tensor) -> tuple[Tensor, Tensor]:
         """Return the items of users one after the other, long [total], and where they begin, [users + 1]."""
         items = self.history_item_matrix[users][self.mask_mat[users].bool()]

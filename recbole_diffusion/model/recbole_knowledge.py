@@ -69,8 +69,15 @@ class Neighbours(ModelInterface):
 class RippleNet(ModelInterface):
     """RippleNet by blocks of users, whose memories hold a matrix for each triple.
 
-    Drawn items have the scores of a full ranking: RecBole gathers a user's memories for each pair.
+    Drawn items have the scores of a full ranking: RecBole gathers a user's memories for each pair. A user
+    without a training row has the memories of one whose items have no triple, the padding.
     """
+
+    def __init__(self: Any, config: Any, dataset: Any) -> None:
+        super().__init__(config, dataset)  # type: ignore[call-arg]
+        none = torch.zeros(self.n_memory, dtype=torch.long, device=self.device)
+        for user in range(self.n_users):
+            self.ripple_set.setdefault(user, [(none, none, none)] * self.n_hop)
 
     def full_sort_predict(self: Any, interaction: Interaction) -> Tensor:
         """Return the scores of all items, one user after the other, [users * n_items]."""

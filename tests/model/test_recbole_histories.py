@@ -74,7 +74,7 @@ def test_a_loss_has_recboles_value_and_gradients(graph, name, options):
     torch.testing.assert_close(model.calculate_loss(pairs).detach(), found[0][0])
 
 
-@pytest.mark.parametrize("alpha", [0.0, 0.4])
+@pytest.mark.parametrize("alpha", [0.0, 0.4, 1])
 @pytest.mark.parametrize("name", ["FISM", "NAIS"])
 @torch.no_grad()
 def test_users_without_a_history_have_the_biases(graph, name, alpha):

@@ -42,3 +42,21 @@ def test_memories_of_some_users_at_a_time_give_recboles_scores(graph, monkeypatc
     pairs = all_pairs(model, USERS)
     pairs = pairs[torch.randperm(len(pairs), generator=torch.Generator().manual_seed(1))]
     torch.testing.assert_close(model.predict(pairs), recboles(model, "predict", pairs))
+
+
+@pytest.mark.parametrize("n_hop", [1, 3])
+@torch.no_grad()
+def test_a_user_without_a_training_row_has_empty_memories(graph, n_hop):
+    split = {"split": {"RS": [0.15, 0.05, 0.8]}, "group_by": "none", "order": "RO", "mode": "full"}
+    model = built("RippleNet", {**graph, "n_memory": 5, "n_hop": n_hop, "eval_args": split})
+    unknown = [user for user in range(1, model.n_users) if user not in model.user_dict]
+    assert unknown
+    users = torch.arange(1, model.n_users)
+    found = model.full_sort_predict(Interaction({"user_id": users})).view(len(users), -1)
+    assert found.isfinite().all()
+    vectors, turn = model.entity_embedding.weight, model.transform_matrix.weight
+    items, around = vectors[: model.n_items], 0
+    for _ in range(n_hop):  # all memories have the padding's vector, however they are weighed
+        items, around = (items + vectors[0]) @ turn.T, around + vectors[0]
+    # RecBole's softmax of a full ranking is over the memories.
+    torch.testing.assert_close(found[unknown[0] - 1], items @ around)
