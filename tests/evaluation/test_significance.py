@@ -80,7 +80,7 @@ def test_methods_that_differ_by_rounding_alone_do_not_differ(wilcoxon):
 
 
 def test_one_user_with_a_large_value_leaves_the_differences_of_the_others():
-    large, none = np.r_[1e6, 0.3, 0.5, 0.4, 0.6], np.r_[1e6, 0.2, 0.2, 0.5, 0.1]
+    large, none = np.r_[1e7, 0.3, 0.5, 0.4, 0.6], np.r_[1e7, 0.2, 0.2, 0.5, 0.1]
     expected = stats.ttest_rel(large, none).pvalue
     assert 0.05 < expected < 0.5
     assert paired_test(large, none)[1] == pytest.approx(expected)
