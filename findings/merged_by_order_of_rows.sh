@@ -4,10 +4,11 @@
 #
 # Guess: the same whole number is the same item, as `==` and `isin` have it, or something is raised: no id is below 0, and both types hold all of them. In no
 #        case does a merge depend on the order of rows.
-# Seen:  `merge` of the two is right for sorted tables of an id a row: 200 rows. With the rows of either in another order it goes through floats, in silence:
-#        6,310 rows, each id with all that lie within 16 of it, 200 of them the item's own, with `validate="one_to_one"` too. `isin` and `map` are right in any
-#        order. `concat` of both makes floats: of 1,000 items 32 are left. numpy: `isin` and `==` are exact, `intersect1d` goes through floats and has 28
-#        "common" items of a list of 10 and 20 held-out ones, of which 5 are the same.
+# Seen:  `merge` of the two is right while both tables are sorted: 200 rows. With the rows of either in another order, or with a second key beside the item
+#        in any order, it goes through floats, in silence: 6,310 rows, each id with all that lie within 16 of it, 200 of them the item's own, with
+#        `validate="one_to_one"` and with UInt64 and Int64 too. `isin`, `map` and `join` on the index are right in any order. `concat` of both makes floats:
+#        of 1,000 items 32 are left. numpy: `isin` and `==` are exact, `intersect1d` goes through floats and has 28 "common" items of a list of 10 and 20
+#        held-out ones, of which 5 are the same.
 # So:    features of other items are joined to a row of the log, and a test on a small sorted table says that all is well. Bring ids to one type as they are
 #        read, and compare the number of rows before and after.
 set -euo pipefail
@@ -46,7 +47,11 @@ assert found["items shuffled"] == found["log shuffled"] and found["items shuffle
 assert found["log twice"][0] > 12_000 and found["log twice"][1:] == (400, 400)
 checked = log.sample(frac=1, random_state=0).merge(items, on="item", validate="one_to_one")
 print('with validate="one_to_one":', len(checked), "rows")
-assert len(checked) == found["log shuffled"][0]
+two_keys = items.assign(user=1).merge(log.assign(user=1), on=["user", "item"])
+nullable = ways["items shuffled"][0].astype({"item": "UInt64"}).merge(log.astype({"item": "Int64"}), on="item")
+joined = ways["items shuffled"][0].set_index("item").join(log.set_index("item"), how="inner")
+print("two keys, sorted:", len(two_keys), "UInt64 and Int64, shuffled:", len(nullable), "join on the index, shuffled:", len(joined))
+assert len(checked) == len(two_keys) == len(nullable) == found["log shuffled"][0] and len(joined) == 200
 
 both = pd.concat([items[["item"]], log[["item"]]])["item"]
 print("concat:", both.dtype, both.nunique(), "items of 1000")
