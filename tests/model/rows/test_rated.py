@@ -74,7 +74,7 @@ class TestRatedDiffRec(ModelContract):
 def build(tmp_path, model, cells, **options):
     """Return a model on a few ratings, and one by a user and of an item that have no other."""
     cells = [*cells, ("apart", "alone", 4)]  # RecBole refuses a user who knows every item
-    data = write_parts(tmp_path, "cells", {"train": cells, "valid": cells[:1], "test": cells[:1]})
+    data = write_parts(tmp_path, "cells", {"train": cells, "valid": cells[-1:], "test": cells[-1:]})
     overrides = {**data.overrides, "rating_scale": [1, 5], "allow_overlap": True, "topk": [1]}
     return Built(model, "cells", {**overrides, "valid_metric": "rated_ndcg@2", **options}).model
 
