@@ -205,7 +205,13 @@ def test_prgan_s_positives_are_rated_above_the_middle_and_low_rated_items_are_ne
     assert set(sets[some, 0].tolist()) == set(liked[users[0]].nonzero().flatten().tolist())
     assert (dense[own, sets][:, 2:] > 0).any()  # low-rated ones among the negatives
     with pytest.raises(UsageError, match="no training rating is above the middle of rating_scale"):
-        build(tmp_path / "low", "PRGAN", [("u", "a", 2), ("v", "b", 5)], rating_scale=[1, 9])
+        build(
+            tmp_path / "low",
+            "PRGAN",
+            [("u", "a", 2), ("v", "b", 5)],
+            rating_scale=[1, 9],
+            valid_metric="recall@1",
+        )
 
 
 def test_prgan_s_losses_are_those_of_a_wasserstein_game(tmp_path, monkeypatch):
