@@ -7,9 +7,7 @@ and in turn: RecBole's by ``full_sort_predict``, or by ``predict`` of 4096 pairs
 trainer does by default, where a class has nothing else.
 """
 
-import os
 import statistics
-import sys
 import tempfile
 from collections.abc import Callable
 from typing import Any
@@ -22,9 +20,10 @@ def recboles(model: Any) -> Callable[[Any], Any]:
     """Return how RecBole scores all items of users."""
     import torch
 
+    from benchmarks.pair_speed import as_recboles
     from recbole_diffusion.compat import Interaction
 
-    recbole, n_items = type(model).adapts, model.n_items
+    plain, n_items = as_recboles(model), model.n_items
 
     def by_pairs(asked: Any) -> Any:
         users = asked[model.USER_ID]
@@ -34,10 +33,10 @@ def recboles(model: Any) -> Callable[[Any], Any]:
         }
         whole = Interaction(pairs)
         blocks = (whole[start : start + PAIRS] for start in range(0, len(whole), PAIRS))
-        return torch.cat([recbole.predict(model, block) for block in blocks])
+        return torch.cat([plain.predict(block) for block in blocks])
 
     def whole(asked: Any) -> Any:
-        return recbole.full_sort_predict(model, asked)
+        return plain.full_sort_predict(asked)
 
     try:
         whole(Interaction({model.USER_ID: torch.tensor([1])}))
@@ -72,17 +71,11 @@ def row(name: str) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def main() -> None:
-    """Measure every model and show the page."""
-    from benchmarks._page import machine, page_parser, show_page, stack, table_head
+def head() -> list[str]:
+    """Return the page's lines before the rows."""
+    from benchmarks._page import machine, stack, table_head
 
-    asked = page_parser(__doc__).parse_args()
-    sys.argv = sys.argv[:1]  # RecBole's Config reads the command line too
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
-    import torch
-
-    torch.set_num_threads(1)
-    lines = [
+    return [
         "# Full rankings of RecBole's slower models",
         "",
         f"`python -m benchmarks.full_speed`; {machine('shared with other work')};",
@@ -97,11 +90,9 @@ def main() -> None:
         "",
         *table_head("model", "RecBole scores", "ours", "RecBole", "ratio", words=2),
     ]
-    for name in MODELS:
-        lines.append(row(name))
-        print(lines[-1], file=sys.stderr, flush=True)
-    show_page(lines, asked.output)
 
 
 if __name__ == "__main__":
-    main()
+    from benchmarks.pair_speed import show_rows
+
+    show_rows(__doc__, head, MODELS, row)

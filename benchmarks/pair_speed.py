@@ -5,12 +5,13 @@
 Each side scores the same batches of MovieLens-100K with the same first weights, in one process and in turn.
 """
 
+import copy
 import os
 import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,13 @@ def seconds(score: Callable[[Any], Any], pairs: list[Any]) -> float:
     return time.process_time() - start
 
 
+def as_recboles(model: Any) -> Any:
+    """Return an object of RecBole's class with the same weights: all it calls is RecBole's."""
+    plain = copy.copy(model)
+    plain.__class__ = type(model).adapts
+    return plain
+
+
 def moved(model: Any) -> None:
     """Move a weight a little, as an epoch does: tables that are kept of given weights help no other turn."""
     next(model.parameters()).data *= 1.0001
@@ -77,7 +85,7 @@ def row(name: str) -> str:
 
     with tempfile.TemporaryDirectory() as folder:
         model, pairs = built(name, folder)
-        plain = type(model).adapts.predict.__get__(model)
+        plain = as_recboles(model).predict
         with torch.no_grad():
             if not torch.allclose(model.predict(pairs[0]), plain(pairs[0]), atol=1e-5):
                 raise RuntimeError(f"{name}: other scores than RecBole's")
@@ -95,17 +103,37 @@ def row(name: str) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def main() -> None:
-    """Measure every model and show the page."""
-    from benchmarks._page import machine, page_parser, show_page, stack, table_head
+def show_rows(
+    doc: str | None, text: Callable[[], list[str]], names: Sequence[str], row: Callable[[str], str]
+) -> None:
+    """Measure models one after the other on one thread and show the page.
 
-    asked = page_parser(__doc__).parse_args()
+    Args:
+        doc: of the program.
+        text: makes the lines before the rows.
+        names: of the models.
+        row: measures one and returns its line.
+    """
+    from benchmarks._page import page_parser, show_page
+
+    asked = page_parser(doc).parse_args()
     sys.argv = sys.argv[:1]  # RecBole's Config reads the command line too
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     import torch
 
     torch.set_num_threads(1)
-    lines = [
+    lines = text()
+    for name in names:
+        lines.append(row(name))
+        print(lines[-1], file=sys.stderr, flush=True)
+    show_page(lines, asked.output)
+
+
+def head() -> list[str]:
+    """Return the page's lines before the rows."""
+    from benchmarks._page import machine, stack, table_head
+
+    return [
         "# Scores of drawn items",
         "",
         f"`python -m benchmarks.pair_speed`; {machine('shared with other work')};",
@@ -118,11 +146,7 @@ def main() -> None:
         "",
         *table_head("model", "ours", "RecBole", "ratio", words=1),
     ]
-    for name in (*ROWS, *GRAPHS, *HISTORIES, *SIDES, *SEQUENTIAL):
-        lines.append(row(name))
-        print(lines[-1], file=sys.stderr, flush=True)
-    show_page(lines, asked.output)
 
 
 if __name__ == "__main__":
-    main()
+    show_rows(__doc__, head, (*ROWS, *GRAPHS, *HISTORIES, *SIDES, *SEQUENTIAL), row)

@@ -6,7 +6,6 @@ minute or two apart; it fills gaps with the mean of the column, and orders token
 Longer than most files: reading the times, what is told of them, and the splits that they make.
 """
 
-import time
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +15,7 @@ import torch
 from recbole_diffusion.compat import FeatureType
 from recbole_diffusion.data.atomic_file import EXACT
 from recbole_diffusion.data.reader import opened
+from recbole_diffusion.data.today import after_today
 from recbole_diffusion.errors import UsageError, counted
 from recbole_diffusion.options.recbole import splits_by_time
 from recbole_diffusion.options.split import SplitOptions
@@ -26,7 +26,6 @@ else:
     Dataset = object  # a mixin: the data set class comes after it in the MRO
 
 SINCE_1970 = 1e8  # from here on a number is a time since 1970, of March 1973 if it counts seconds
-A_DAY = 86_400  # seconds
 OTHER_UNIT = 100  # times as large: 1973 and the year 2286 are 97 apart
 
 
@@ -158,8 +157,7 @@ def _tell_other_clocks(dataset: Any, times: np.ndarray, why: str) -> None:
 def _tell_later_than_now(dataset: Any, times: np.ndarray, why: str) -> None:
     """Warn of rows later than today, such as 2147483647 for no time: a split by time tests them alone.
 
-    Numbers count seconds, milliseconds, ... since 1970 by their size. If all rows are later, the clock of the
-    machine is wrong.
+    Numbers count seconds, milliseconds, ... since 1970 by their size.
 
     Args:
         dataset: read, before its gaps are filled.
@@ -169,8 +167,8 @@ def _tell_later_than_now(dataset: Any, times: np.ndarray, why: str) -> None:
     dated = times >= SINCE_1970
     # 1e11 seconds are the year 5138; three digits more are the next unit.
     unit = 1000.0 ** np.clip(np.floor(np.log10(np.where(dated, times, 1)) - 8) // 3, 0, 3)
-    later = dated & (times > (time.time() + A_DAY) * unit)
-    if later.any() and not later[dated].all():
+    later = after_today(np.where(dated, times / unit, np.nan))
+    if later.any():
         rows = np.flatnonzero(later)
         dataset.logger.warning(
             "%s: %s a time after today in the column %r, up to %.10g, and %s: they count as the latest; if "

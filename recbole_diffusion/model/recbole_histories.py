@@ -87,8 +87,11 @@ class NAIS(_Histories):
         weights = (self.mlp_layers(inputs) @ self.weight_layer).exp()  # e_ji, [total, 1]
         both = torch.cat([weights, weights * products.sum(1, keepdim=True)], 1)
         sums = both.new_zeros(len(user), 2).index_add(0, pair, both)
-        found = sums[:, 1:] / sums[:, :1].pow(self.beta) * self._discount(user)
-        return found.squeeze(1) + self.bias[item]
+        return self._normalised(sums[:, 1], sums[:, 0]) * self._discount(user)[:, 0] + self.bias[item]
+
+    def _normalised(self: Any, products: Tensor, weights: Tensor) -> Tensor:
+        """Return sums of products over those of weights to the power beta; 0 of users without items."""
+        return products / weights.where(weights > 0, 1).pow(self.beta)
 
     def full_sort_predict(self: Any, interaction: Interaction) -> Tensor:
         """Return the scores of all items, [users, n_items]."""
@@ -98,8 +101,8 @@ class NAIS(_Histories):
         rows, tables = self._tables(items)
         for table in tables:
             found = F.embedding_bag(rows, table, starts, mode="sum", include_last_offset=True)
-            weights, products = found.chunk(2, 1)  # [users, block] each; 0 for users without items
-            blocks.append(products / weights.where(weights > 0, 1).pow(self.beta))
+            weights, products = found.chunk(2, 1)  # [users, block] each
+            blocks.append(self._normalised(products, weights))
         return torch.sigmoid(self._discount(users) * torch.cat(blocks, 1) + self.bias)
 
     def predict(self: Any, interaction: Interaction) -> Tensor:
@@ -109,9 +112,7 @@ class NAIS(_Histories):
         if len(users) * width > seen * self.n_items:
             return pairs_of_rows(self, interaction)
         # Each pair has a table, [width, d].
-        found = by_blocks(super().predict, interaction, max(1, PAIRS // width))  # type: ignore[misc]
-        known, bias = self.history_lens[users] > 0, self.bias[interaction[self.ITEM_ID]]
-        return found.where(known, torch.sigmoid(bias))
+        return by_blocks(super().predict, interaction, max(1, PAIRS // width))  # type: ignore[misc]
 
     def _tables(self: Any, items: Tensor) -> tuple[Tensor, Iterable[Tensor]]:
         """Return the rows of items, long [total], in tables of :meth:`_attended`, and one for each block.

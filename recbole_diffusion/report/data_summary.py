@@ -13,8 +13,9 @@ from recbole_diffusion.data.part_files import require_files
 from recbole_diffusion.data.preparation import create_dataset
 from recbole_diffusion.data.reader import opened
 from recbole_diffusion.data.table_file import file_or_table
+from recbole_diffusion.data.today import told_after_today
 from recbole_diffusion.errors import UsageError, counted
-from recbole_diffusion.prepare.own.number_times import NumberForm, after_today, number_form
+from recbole_diffusion.prepare.own.number_times import NumberForm, number_form
 from recbole_diffusion.prepare.own.times import date_text
 from recbole_diffusion.report.data_splits import SplitSummary, splits_of
 
@@ -235,6 +236,6 @@ def _doubts(found: Any, rows: np.ndarray, known: np.ndarray, form: NumberForm) -
         )
     if form.small:
         said.append(f"{counted(form.small, 'row')} before 1973, such as {known.min():.14g}")
-    if form.unit != "none" and (later := after_today(form.seconds)):
+    if form.unit != "none" and (later := told_after_today(form.seconds)):
         said.append(later)
     return {"doubts": "; ".join(said)} if said else {}

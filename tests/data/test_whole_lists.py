@@ -8,6 +8,7 @@ from data.test_preparation import prepared
 
 from recbole_diffusion.config import Config
 from recbole_diffusion.data.preparation import create_dataset, prepare_data
+from recbole_diffusion.testing.checkerboard import write_parts
 
 
 def said(caplog):
@@ -83,23 +84,15 @@ def test_lists_of_all_items_that_users_have_rated_are_told(tmp_path, caplog, hel
 @pytest.mark.parametrize(("alike", "told"), [(30, True), (23, True), (22, False), (0, False)])
 def test_users_who_have_rated_all_alike_are_told(tmp_path, caplog, alike, told):
     """Rated items of one rating are in the right order in any; users without a relevant one do not count."""
-    (tmp_path / "toy").mkdir()
+    parts = {}
     for number, part in enumerate(("train", "valid", "test")):
         rows = [
             (f"u{user}", item, 5 if part == "test" and user < alike else 1 + (user + item) % 5)
             for user in range(30) for item in range(6)
         ]  # fmt: skip
         rows += [(f"low{user}", item, 1) for user in range(100) for item in range(6)]
-        lines = [f"{user}\ti{10 * number + item}\t{rating}" for user, item, rating in rows]
-        text = "\n".join(["user_id:token\titem_id:token\trating:float", *lines]) + "\n"
-        (tmp_path / f"toy/toy.{part}.inter").write_text(text)
-    given = {
-        "data_path": str(tmp_path),
-        "benchmark_filename": ["train", "valid", "test"],
-        "load_col": {"inter": ["user_id", "item_id", "rating"]},
-        "rating_scale": [1, 5],
-        "rated_topk": [2],
-    }
+        parts[part] = [(user, f"i{10 * number + item}", rating) for user, item, rating in rows]
+    given = {**write_parts(tmp_path, "toy", parts).overrides, "rating_scale": [1, 5], "rated_topk": [2]}
     config = Config("ItemRidge", "toy", overrides={**given, "topk": [1], "valid_metric": "MRR@1"})
     prepare_data(config, create_dataset(config))
     said = (

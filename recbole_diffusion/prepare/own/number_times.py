@@ -4,16 +4,13 @@ Seconds, milliseconds, microseconds and nanoseconds of the years 1973 to 2286 do
 """
 
 import re
-import time
 from dataclasses import dataclass
 
 import numpy as np
 
 from recbole_diffusion.data.grouping import distinct
-from recbole_diffusion.errors import counted
 
 UNITS = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
-A_DAY = 86_400  # seconds
 WORDS = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
 FROM, UNTIL = 10**8, 10**10  # seconds since 1970, from 1973 to 2286
 FIRST_DAY, LAST_DAY = 19000101, 21991231
@@ -108,15 +105,3 @@ def _stamps(values: np.ndarray) -> tuple[str, np.ndarray]:
         right = texts.str.fullmatch(DAYS) & pd.to_datetime(texts, format=form, errors="coerce").notna()
         return form, np.flatnonzero(~np.isin(values, known[right.to_numpy()]))
     return "", np.arange(len(values))
-
-
-def after_today(seconds: np.ndarray) -> str:
-    """Return what is said of times after today beside others, as 2147483647 for none; empty without any.
-
-    Args:
-        seconds: since 1970, [n], NaN where missing.
-    """
-    later = seconds > time.time() + A_DAY
-    if not later.any() or later.sum() == (~np.isnan(seconds)).sum():
-        return ""
-    return f"{counted(int(later.sum()), 'row')} after today"

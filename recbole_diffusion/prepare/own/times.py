@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from recbole_diffusion.data.today import told_after_today
 from recbole_diffusion.errors import UsageError, counted
 from recbole_diffusion.prepare.own.columns import (
     Place,
@@ -20,7 +21,7 @@ from recbole_diffusion.prepare.own.columns import (
     kind_of,
     numbers_of,
 )
-from recbole_diffusion.prepare.own.number_times import UNITS, WORDS, after_today, number_form
+from recbole_diffusion.prepare.own.number_times import UNITS, WORDS, number_form
 
 DAY = 86_400  # seconds
 ISO = r"^\d{4}[-/]\d{1,2}"  # pandas takes "now" for a time, too
@@ -51,7 +52,7 @@ class Times:
         if self.unit == "none":
             return f", from {known.min():g} to {known.max():g}"
         first, last = (date_text(one) for one in (known.min(), known.max()))
-        later = after_today(known)
+        later = told_after_today(known)
         return f", from {first} to {last}{f'; {later}' if later else ''}"
 
 
