@@ -92,7 +92,12 @@ def head() -> list[str]:
     ]
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Measure every model and show the page."""
     from benchmarks.pair_speed import show_rows
 
     show_rows(__doc__, head, MODELS, row)
+
+
+if __name__ == "__main__":
+    main()
