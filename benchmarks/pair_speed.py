@@ -64,9 +64,16 @@ def seconds(score: Callable[[Any], Any], pairs: list[Any]) -> float:
 
 
 def as_recboles(model: Any) -> Any:
-    """Return an object of RecBole's class with the same weights: all it calls is RecBole's."""
-    plain = copy.copy(model)
+    """Return an object of RecBole's class with the same weights: all it calls is RecBole's, layers too."""
+    from torch import nn
+
+    from recbole_diffusion.model.recbole_autoencoders import RowLinear
+
+    plain = copy.deepcopy(model, {id(weight): weight for weight in model.parameters()})
     plain.__class__ = type(model).adapts
+    for layer in plain.modules():
+        if isinstance(layer, RowLinear):
+            layer.__class__ = nn.Linear
     return plain
 
 

@@ -18,6 +18,7 @@ from recbole_diffusion.compat import Interaction
 from recbole_diffusion.data.dataset import TIME_RANK
 from recbole_diffusion.data.graph import binary, binary_interactions, popularity, scaled
 from recbole_diffusion.data.sampling import require_negatives
+from recbole_diffusion.model import recbole_autoencoders as autoencoders
 from recbole_diffusion.model.base import FoldInHistories, InnerProducts, ModelInterface, pairs_of_rows
 from recbole_diffusion.model.encoder import FactorEncoder
 from recbole_diffusion.model.propagation import SparseMatrix, layers_of, mean_of_layers
@@ -214,6 +215,26 @@ class _Rows(_WholeRows):
             del self.get_rating_matrix
 
 
+class _MultiVAE(autoencoders.MultiVAE, _Rows):
+    """MultiVAE."""
+
+
+class _MultiDAE(autoencoders.MultiDAE, _Rows):
+    """MultiDAE."""
+
+
+class _RecVAE(autoencoders.RecVAE, _Rows):
+    """RecVAE."""
+
+
+class _Encoded(autoencoders.SparseRows, _Rows):
+    """MacridVAE and RaCT."""
+
+
+class _CDAE(autoencoders.CDAE, _WholeRows):
+    """CDAE."""
+
+
 class _DiffusedRows(_Rows):
     """DiffRec and LDiffRec; weighing interactions by their time needs more than the row."""
 
@@ -274,8 +295,12 @@ ADAPTERS: dict[str, type[ModelInterface]] = {
     "LightGCN": _LightGCN,
     **dict.fromkeys(("NGCF", "SGL", "NCL", "SpectralCF"), _KeptVectors),
     "DGCF": _DGCF,
-    **dict.fromkeys(("CDAE", "DMF", "SimpleX"), _WholeRows),
-    **dict.fromkeys(("MultiVAE", "MultiDAE", "MacridVAE", "RecVAE", "RaCT"), _Rows),
+    **dict.fromkeys(("DMF", "SimpleX"), _WholeRows),
+    "CDAE": _CDAE,
+    "MultiVAE": _MultiVAE,
+    "MultiDAE": _MultiDAE,
+    "RecVAE": _RecVAE,
+    **dict.fromkeys(("MacridVAE", "RaCT"), _Encoded),
     "DiffRec": _DiffusedRows,
     "LDiffRec": _QuietDiffusedRows,
     **HISTORIES,

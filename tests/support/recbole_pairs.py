@@ -6,11 +6,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from recbole_diffusion.compat import Interaction, init_seed
 from recbole_diffusion.config import Config
 from recbole_diffusion.data.preparation import create_dataset, prepare_data
+from recbole_diffusion.model.recbole_autoencoders import RowLinear
 
 USERS, ITEMS = 14, 30
 GRAPH = {
@@ -48,11 +49,19 @@ def built(name: str, options: dict[str, Any], scale: float = 0.5) -> Any:
     return model
 
 
-def recboles(model: Any, method: str, interaction: Interaction) -> Tensor:
-    """Return what the method of RecBole's class gives on the same weights: all it calls is RecBole's."""
-    plain = copy.copy(model)
+def as_recboles(model: Any) -> Any:
+    """Return an object of RecBole's class with the same weights: all it calls is RecBole's, layers too."""
+    plain = copy.deepcopy(model, {id(weight): weight for weight in model.parameters()})
     plain.__class__ = type(model).adapts
-    return getattr(plain, method)(interaction)
+    for layer in plain.modules():
+        if isinstance(layer, RowLinear):
+            layer.__class__ = nn.Linear
+    return plain
+
+
+def recboles(model: Any, method: str, interaction: Interaction) -> Tensor:
+    """Return what the method of RecBole's class gives on the same weights."""
+    return getattr(as_recboles(model), method)(interaction)
 
 
 def all_pairs(model: Any, users: Tensor) -> Interaction:
