@@ -69,9 +69,11 @@ def as_recboles(model: Any) -> Any:
 
     from recbole_diffusion.model.recbole_autoencoders import RowLinear
 
-    plain = copy.deepcopy(model, {id(weight): weight for weight in model.parameters()})
+    own = any(isinstance(layer, RowLinear) for layer in model.modules())
+    weights = {id(weight): weight for weight in model.parameters()}
+    plain = copy.deepcopy(model, weights) if own else copy.copy(model)
     plain.__class__ = type(model).adapts
-    for layer in plain.modules():
+    for layer in plain.modules() if own else ():
         if isinstance(layer, RowLinear):
             layer.__class__ = nn.Linear
     return plain

@@ -6,10 +6,13 @@ RecBole computes it anew for each pair.
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+import scipy.sparse as sp
 import torch
 from torch import Tensor, nn
 
 from recbole_diffusion.compat import Interaction
+from recbole_diffusion.data.graph import binary, scaled
 from recbole_diffusion.model.base import ModelInterface
 
 PAIRS = 4096  # taken through the layers at once, and users or items: their inputs stay in the cache
@@ -86,6 +89,19 @@ class NNCF(_Sides):
     (W_i c_i + b): the last two are computed once for a user and for an item.
     """
 
+    def get_neigh_knn(self: Any) -> tuple[Tensor, Tensor]:
+        """Return the neighbours of users and of items, long [n_users, neigh_num] and [n_items, neigh_num].
+
+        Those of a user are items of theirs, and where these are fewer, the items most similar to one of
+        them by the cosine of their users follow. RecBole's own ends in an error: it gives the name of a side
+        to an argument that has become a number.
+        """
+        R = binary(self.interaction_matrix)
+        draw = np.random.default_rng(int(torch.randint(2**31, ())))  # of the run's seed
+        found = (_neighbours(side, self.neigh_num, draw) for side in (R, R.T.tocsr()))
+        users, items = (torch.from_numpy(table).to(self.device) for table in found)
+        return users, items
+
     def _layers(self: Any) -> list[nn.Module]:
         return [one for one in self.mlp_layers.mlp_layers if not isinstance(one, nn.Dropout)]
 
@@ -108,6 +124,24 @@ class NNCF(_Sides):
         for layer in (*self._layers()[1:], self.out_layer):
             hidden = layer(hidden)
         return torch.sigmoid(hidden.squeeze(-1))
+
+
+def _neighbours(R: sp.csr_matrix, k: int, draw: np.random.Generator) -> np.ndarray:
+    """Return k columns for each row of a binary R, [rows, k]; 0, the padding, for rows without entries."""
+    columns = scaled(R, 0.0, 0.5)  # whose products are cosines
+    found = np.zeros((R.shape[0], k), np.int64)
+    counts = np.diff(R.indptr)
+    for row in counts.nonzero()[0]:
+        own = R.indices[R.indptr[row] : R.indptr[row + 1]]
+        if len(own) >= k:
+            found[row] = draw.choice(own, k)  # with replacement, as RecBole draws
+            continue
+        one = draw.choice(own)
+        cosines = (columns.T @ columns[:, [one]]).toarray().ravel()
+        cosines[one] = 0
+        nearest = np.argsort(-cosines, kind="stable")[: k - len(own)]
+        found[row, : len(own)], found[row, len(own) : len(own) + len(nearest)] = own, nearest
+    return found
 
 
 class MKR(_Sides):

@@ -23,6 +23,8 @@ REFUSED_MODELS = {
 }
 # Packages that RecBole imports in the middle of a run, by the model that uses them.
 PACKAGES = {"KGAT": "dgl", "KGIN": "torch_scatter", "MCCLK": "torch_scatter", "NCL": "faiss"}
+# The same where a value of an option does, with the name under which the package is installed.
+PACKAGES_OF_VALUES = {"NNCF": ("neigh_info_method", "louvain", "community", "python-louvain")}
 # Options by which RecBole's models begin with the weights of a file: a checkpoint, or a pickled model.
 PRETRAINED = {
     "ConvNCF": ("train_method", "after_pretrain"),
@@ -201,6 +203,12 @@ def check(final: Mapping[str, Any], model_class: type[Any], by_user: bool) -> No
     if name in PACKAGES and importlib.util.find_spec(package) is None:
         raise UsageError(
             f"{name} of RecBole imports {package}, which is not installed; install it, or use another model"
+        )
+    option, value, package, distribution = PACKAGES_OF_VALUES.get(name, ("", None, "", ""))
+    if option and final.get(option) == value and importlib.util.find_spec(package) is None:
+        raise UsageError(
+            f"{option} is {value!r}, for which {name} of RecBole imports {package}, which is not installed; "
+            f"pip install {distribution}, or give another {option}"
         )
     stage = final.get("train_stage")
     if stage in ("finetune", "critic_pretrain"):

@@ -1,10 +1,14 @@
 """Models of pairs whose sides are computed once: the scores are those that RecBole gives pair by pair."""
 
+import numpy as np
 import pytest
+import scipy.sparse as sp
 import torch
 
 from recbole_diffusion.compat import Interaction
+from recbole_diffusion.errors import UsageError
 from recbole_diffusion.model import recbole_sides
+from recbole_diffusion.model.recbole_sides import _neighbours
 from tests.support.recbole_pairs import GRAPH, all_pairs, built, recboles, write_graph
 
 USERS = torch.tensor([5, 1, 14, 5, 9])
@@ -54,3 +58,31 @@ def test_dropout_of_the_pairs_is_left_to_the_pairs(graph, name, options):
     found = model.predict(pairs)
     torch.manual_seed(1)
     assert torch.equal(found, recboles(model, "predict", pairs))
+
+
+def test_neighbours_of_nncf_are_own_items_then_the_most_similar():
+    # Items 1 and 2 are taken by users 0 and 1, item 3 by user 1, item 4 by user 2 alone.
+    R = sp.csr_matrix([[0, 1, 1, 0, 0], [0, 1, 1, 1, 0], [0, 0, 0, 0, 1], [0, 0, 0, 0, 0]], dtype=np.float32)
+    draw = np.random.default_rng(0)
+    found = _neighbours(R, 3, draw)
+    # Cosines of item 1: 1 with item 2, 0.71 with item 3; and the other way about.
+    assert found[0].tolist() in ([1, 2, 2], [1, 2, 1])  # one of the two is drawn, the other is nearest
+    assert set(found[1]) <= {1, 2, 3}  # as many as asked for: drawn with replacement
+    assert found[2, 0] == 4
+    assert found[3].tolist() == [0, 0, 0]
+    assert {tuple(_neighbours(R, 3, draw)[0]) for _ in range(30)} == {(1, 2, 2), (1, 2, 1)}
+
+
+def test_nncf_takes_neighbours_by_similarity(graph):
+    model = built("NNCF", {**graph, **NEAR, "neigh_num": 20, "neigh_info_method": "knn"})
+    own = model.interaction_matrix.tocsr()[3].indices
+    assert 0 < len(own) < 20
+    assert model.u_neigh[3, : len(own)].tolist() == own.tolist()
+    assert model.u_neigh.shape == (model.n_users, 20)
+    assert model.i_neigh.shape == (model.n_items, 20)
+    assert model.i_neigh.max() < model.n_users
+
+
+def test_the_package_of_an_options_value_is_named(graph):
+    with pytest.raises(UsageError, match=r"imports community, which is not installed; pip install python-l"):
+        built("NNCF", {**graph, **NEAR, "neigh_info_method": "louvain"})

@@ -51,9 +51,11 @@ def built(name: str, options: dict[str, Any], scale: float = 0.5) -> Any:
 
 def as_recboles(model: Any) -> Any:
     """Return an object of RecBole's class with the same weights: all it calls is RecBole's, layers too."""
-    plain = copy.deepcopy(model, {id(weight): weight for weight in model.parameters()})
+    own = any(isinstance(layer, RowLinear) for layer in model.modules())
+    weights = {id(weight): weight for weight in model.parameters()}
+    plain = copy.deepcopy(model, weights) if own else copy.copy(model)
     plain.__class__ = type(model).adapts
-    for layer in plain.modules():
+    for layer in plain.modules() if own else ():
         if isinstance(layer, RowLinear):
             layer.__class__ = nn.Linear
     return plain
