@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Callable
 from typing import Any
 
-MODELS = ("FISM", "NAIS", "NNCF", "NeuMF", "ENMF", "MKR", "CFKG", "KGCN", "KGNNLS", "RippleNet")
+MODELS = ("FISM", "NAIS", "NNCF", "NeuMF", "ENMF", "MKR", "CFKG", "KGCN", "KGNNLS", "RippleNet", "DiffRec")
 USERS, PAIRS, TURNS = 200, 4096, 3
 
 
@@ -85,8 +85,8 @@ def head() -> list[str]:
         f"{PAIRS} at a time, its default. What makes the difference: FISM sums a history once; NAIS attends",
         "from item to item, not for each user again; NNCF, NeuMF, MKR and CFKG compute what is of the",
         "user or of the item alone once; KGCN and KGNNLS multiply the table of entities in place of the",
-        "neighbours of each pair. ENMF and RippleNet are here for memory: they make no table of all",
-        "pairs and dimensions.",
+        "neighbours of each pair; the chain of DiffRec runs in the width of its hidden layer. ENMF and",
+        "RippleNet are here for memory: they make no table of all pairs and dimensions.",
         "",
         *table_head("model", "RecBole scores", "ours", "RecBole", "ratio", words=2),
     ]

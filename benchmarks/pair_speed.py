@@ -83,6 +83,7 @@ def moved(model: Any) -> None:
     """Move all weights a little, as an epoch does: tables kept of given weights help no other turn."""
     for weight in model.parameters():
         weight.data += 1e-4
+    model.eval()  # as each evaluation begins
 
 
 def row(name: str) -> str:

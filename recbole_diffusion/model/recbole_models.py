@@ -23,6 +23,7 @@ from recbole_diffusion.model.base import FoldInHistories, InnerProducts, ModelIn
 from recbole_diffusion.model.encoder import FactorEncoder
 from recbole_diffusion.model.propagation import SparseMatrix, layers_of, mean_of_layers
 from recbole_diffusion.model.recbole_computed import EASE, SLIM, Computed, Counts, Drawn, ItemKNN
+from recbole_diffusion.model.recbole_diffused import DiffRec
 from recbole_diffusion.model.recbole_histories import HISTORIES
 from recbole_diffusion.model.recbole_knowledge import KNOWLEDGE
 from recbole_diffusion.model.recbole_neumf import NeuMF
@@ -271,6 +272,10 @@ class _DiffusedRows(_Rows):
         super().build_histroy_items(dataset)  # type: ignore[misc]
 
 
+class _DiffRec(DiffRec, _DiffusedRows):
+    """DiffRec."""
+
+
 class _Quiet(ModelInterface):
     """Models whose constructors print what their author looked at."""
 
@@ -301,7 +306,7 @@ ADAPTERS: dict[str, type[ModelInterface]] = {
     "MultiDAE": _MultiDAE,
     "RecVAE": _RecVAE,
     **dict.fromkeys(("MacridVAE", "RaCT"), _Encoded),
-    "DiffRec": _DiffusedRows,
+    "DiffRec": _DiffRec,
     "LDiffRec": _QuietDiffusedRows,
     **HISTORIES,
     **SIDES,

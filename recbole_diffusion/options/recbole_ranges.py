@@ -249,6 +249,11 @@ def _check_together(final: Mapping[str, Any]) -> None:
     if model in ("DiffRec", "LDiffRec"):
         if final["sampling_steps"] > final["steps"]:
             raise refusal("sampling_steps", final["sampling_steps"], f"0 to steps, which is {final['steps']}")
+        if final["steps"] < 2 and final["noise_scale"]:
+            raise refusal("steps", final["steps"], "a whole number from 2, or 1 with noise_scale: 0")
+        if final["mlp_act_func"] == "none":
+            allowed = "another function: without one RecBole's network ends before its last layer"
+            raise refusal("mlp_act_func", "none", allowed)
         if final["noise_min"] > final["noise_max"]:
             raise refusal("noise_min", final["noise_min"], f"0 to noise_max, which is {final['noise_max']}")
     width, heads = final.get("hidden_size"), final.get("n_heads")

@@ -133,6 +133,8 @@ def test_recbole_s_defaults_are_allowed_and_every_number_and_name_has_a_range(mo
         ("NeuMF", "mlp_hidden_size", []),
         ("NeuMF", "mlp_hidden_size", [64, 0]),
         ("DiffRec", "steps", 0),
+        ("DiffRec", "steps", 1),
+        ("LDiffRec", "mlp_act_func", "none"),
         ("DiffRec", "embedding_size", 1),
         ("DiffRec", "sampling_steps", 6),
         ("DiffRec", "noise_schedule", "linaer"),
@@ -159,6 +161,10 @@ def test_recbole_s_defaults_are_allowed_and_every_number_and_name_has_a_range(mo
 def test_a_value_that_makes_another_model_is_refused_by_name(model, name, value):
     with pytest.raises(UsageError, match=rf"option '{name}' is .*; it takes "):
         Config(model, "ml-100k", overrides={name: value})
+
+
+def test_one_step_without_noise_is_a_model():
+    assert Config("DiffRec", "ml-100k", overrides={"steps": 1, "noise_scale": 0.0})["steps"] == 1
 
 
 def test_heads_that_nothing_reads_need_not_divide_the_width():
