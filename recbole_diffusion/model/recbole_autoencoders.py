@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from recbole_diffusion.model.base import ModelInterface
-from recbole_diffusion.model.loss import dropout, sum_by_row
+from recbole_diffusion.model.loss import sum_by_row
 
 
 class RowLinear(nn.Linear):
@@ -18,75 +18,38 @@ class RowLinear(nn.Linear):
     of the rows, not their zeros, which are no function of any weight here.
     """
 
-    dropout_prob: float
-
     @classmethod
-    def of(cls, layer: Any, dropout_prob: float = 0.0) -> Self:
-        """Return ``layer``, a linear one, as one of these, which drops out entries of its input itself.
-
-        Args:
-            layer: its weights, their names and values stay.
-            dropout_prob: in training, of each entry; the zeros draw no number.
-        """
-        layer.__class__, layer.dropout_prob = cls, dropout_prob
+    def of(cls, layer: Any) -> Self:
+        """Return ``layer``, a linear one, as one of these; its weights and their names stay."""
+        layer.__class__ = cls
         return layer
 
     def forward(self, rows: Tensor) -> Tensor:
         """Return the layer's output, [batch, width]."""
-        prob = self.dropout_prob if self.training else 0.0
         if rows.is_cuda:  # which multiplies faster than it counts entries
-            return super().forward(F.dropout(rows, prob))
+            return super().forward(rows)
         users, items = rows.nonzero(as_tuple=True)
-        values = dropout(rows[users, items], prob)  # [entries]
         ends = torch.bincount(users, minlength=len(rows)).cumsum(0)
         starts = F.pad(ends, (1, 0))[:-1]
         # W^T with an item's column in one place, [n_items, width].
         table = self.weight.t().contiguous()
-        return sum_by_row(table, items, starts, values) + self.bias
+        return sum_by_row(table, items, starts, rows[users, items]) + self.bias
 
 
 class SparseRows(ModelInterface):
-    """MultiVAE, MacridVAE and RaCT: ``encoder`` begins with the layer.
+    """MultiVAE, MultiDAE, MacridVAE, RaCT and RecVAE, whose losses and draws are RecBole's.
 
-    MacridVAE has one mask for all its factors, and RaCT asks which items were dropped: their dropout is
-    RecBole's.
+    Dropout draws for all cells of the rows, as RecBole's does: of the same seed come the same weights, up to
+    rounding.
     """
 
     def __init__(self: Any, config: Any, dataset: Any) -> None:
         super().__init__(config, dataset)  # type: ignore[call-arg]
-        self._read_by_entries()
+        for layer in self._row_layers():
+            RowLinear.of(layer)
 
-    def _read_by_entries(self: Any) -> None:
-        RowLinear.of(self.encoder[0])
-
-
-class MultiVAE(SparseRows):
-    """MultiVAE, whose dropout draws for the entries of a row alone, not for [batch, n_items] cells."""
-
-    def _read_by_entries(self: Any) -> None:
-        RowLinear.of(self.encoder[0], self.drop_out)
-        self.drop_out = 0.0
-
-
-class MultiDAE(SparseRows):
-    """MultiDAE, as MultiVAE; its encoder begins with a dropout that does nothing."""
-
-    def _read_by_entries(self: Any) -> None:
-        RowLinear.of(self.encoder.mlp_layers[1], self.drop_out)
-        self.drop_out = 0.0
-
-
-class RecVAE(SparseRows):
-    """RecVAE: the encoder, and the earlier one of its prior; dropout, which comes and goes, is RecBole's."""
-
-    def _read_by_entries(self: Any) -> None:
-        for encoder in (self.encoder, self.prior.encoder_old):
-            RowLinear.of(encoder.fc1)
-
-
-class CDAE(SparseRows):
-    """CDAE: a row and the user's own vector."""
-
-    def _read_by_entries(self: Any) -> None:
-        RowLinear.of(self.h_item, self.corruption_ratio)
-        self.dropout = nn.Identity()
+    def _row_layers(self: Any) -> list[nn.Module]:
+        """Return the layers that read rows."""
+        if hasattr(self, "prior"):  # RecVAE: the encoder, and the earlier one of its prior
+            return [self.encoder.fc1, self.prior.encoder_old.fc1]
+        return [next(one for one in self.encoder.modules() if isinstance(one, nn.Linear))]

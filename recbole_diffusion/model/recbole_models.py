@@ -18,10 +18,10 @@ from recbole_diffusion.compat import Interaction
 from recbole_diffusion.data.dataset import TIME_RANK
 from recbole_diffusion.data.graph import binary, binary_interactions, popularity, scaled
 from recbole_diffusion.data.sampling import require_negatives
-from recbole_diffusion.model import recbole_autoencoders as autoencoders
 from recbole_diffusion.model.base import FoldInHistories, InnerProducts, ModelInterface, pairs_of_rows
 from recbole_diffusion.model.encoder import FactorEncoder
 from recbole_diffusion.model.propagation import SparseMatrix, layers_of, mean_of_layers
+from recbole_diffusion.model.recbole_autoencoders import SparseRows
 from recbole_diffusion.model.recbole_computed import EASE, SLIM, Computed, Counts, Drawn, ItemKNN
 from recbole_diffusion.model.recbole_diffused import DiffRec
 from recbole_diffusion.model.recbole_histories import HISTORIES
@@ -216,24 +216,8 @@ class _Rows(_WholeRows):
             del self.get_rating_matrix
 
 
-class _MultiVAE(autoencoders.MultiVAE, _Rows):
-    """MultiVAE."""
-
-
-class _MultiDAE(autoencoders.MultiDAE, _Rows):
-    """MultiDAE."""
-
-
-class _RecVAE(autoencoders.RecVAE, _Rows):
-    """RecVAE."""
-
-
-class _Encoded(autoencoders.SparseRows, _Rows):
-    """MacridVAE and RaCT."""
-
-
-class _CDAE(autoencoders.CDAE, _WholeRows):
-    """CDAE."""
+class _Encoded(SparseRows, _Rows):
+    """Autoencoders whose first layer is wide; that of CDAE is too narrow to gain."""
 
 
 class _DiffusedRows(_Rows):
@@ -300,12 +284,8 @@ ADAPTERS: dict[str, type[ModelInterface]] = {
     "LightGCN": _LightGCN,
     **dict.fromkeys(("NGCF", "SGL", "NCL", "SpectralCF"), _KeptVectors),
     "DGCF": _DGCF,
-    **dict.fromkeys(("DMF", "SimpleX"), _WholeRows),
-    "CDAE": _CDAE,
-    "MultiVAE": _MultiVAE,
-    "MultiDAE": _MultiDAE,
-    "RecVAE": _RecVAE,
-    **dict.fromkeys(("MacridVAE", "RaCT"), _Encoded),
+    **dict.fromkeys(("CDAE", "DMF", "SimpleX"), _WholeRows),
+    **dict.fromkeys(("MultiVAE", "MultiDAE", "MacridVAE", "RecVAE", "RaCT"), _Encoded),
     "DiffRec": _DiffRec,
     "LDiffRec": _QuietDiffusedRows,
     **HISTORIES,
