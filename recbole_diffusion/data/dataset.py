@@ -28,6 +28,7 @@ from recbole_diffusion.data.ratings import KeptRatings, check_scale, dislikes_in
 from recbole_diffusion.data.reader import FastReading, opened
 from recbole_diffusion.data.table_file import TableFile, file_or_table
 from recbole_diffusion.data.times import TimeOrder, tell_places, tell_ties, times_of
+from recbole_diffusion.data.told_sequences import tell_sequences
 from recbole_diffusion.data.valid_part import check_can_be_latest, divide_by_time, give_times, remember_rows
 from recbole_diffusion.data.valid_shift import UNSHIFTED, check_can_be_cut, cut_from_train
 from recbole_diffusion.errors import UsageError, agreeing, counted
@@ -80,6 +81,7 @@ class InteractionDataset(KnownIds, TimeOrder, FastReading, Dataset):
         self.shift: SplitOptions | None = config.split if config.split.shift != "none" else None
         self.exposed_dropped: dict[str, int] = {}
         self.gaps: dict[str, np.ndarray] = {}
+        self.told_sequences: set[str] = set()
         given = config["benchmark_filename"] if self.shift is None else None
         by_time = self.shift is None and not given and splits_by_time(config["eval_args"])
         if config.split.valid_part == "latest" and self.shift is None:
@@ -164,7 +166,15 @@ class InteractionDataset(KnownIds, TimeOrder, FastReading, Dataset):
         if frame is not None:
             self._tell_contradictions(frame, source)
             columns.check_types(self, file_or_table(Path(filepath)), frame, source)
+            self._tell_sequences(path, frame)
         return frame
+
+    def _tell_sequences(self, path: Path, frame: pd.DataFrame) -> None:
+        """Warn of sequences of tokens that are written in another way, once for a column."""
+        for name in frame if not self.config.stored else ():
+            if self.field2type.get(name) == FeatureType.TOKEN_SEQ and name not in self.told_sequences:
+                told = tell_sequences(str(path), name, frame[name], self.config["seq_separator"])
+                self.told_sequences |= {name} if told else set()
 
     def _without_times(self) -> dict[str, str]:
         """Return what to do without times, by what needs them."""

@@ -34,6 +34,8 @@ from recbole_diffusion.data.rating_scale import check_relevant, tell_other_scale
 from recbole_diffusion.data.ratings import has_ratings, tell_dislikes
 from recbole_diffusion.data.sampled_candidates import FixedCandidates
 from recbole_diffusion.data.sampling import FastDraws, create_samplers, users_with_few
+from recbole_diffusion.data.told_histories import tell_histories
+from recbole_diffusion.data.told_labels import tell_label_columns
 from recbole_diffusion.data.train_loader import train_loader_class
 from recbole_diffusion.data.unseen_histories import tell_unseen_histories
 from recbole_diffusion.data.valid_shift import UNSHIFTED, together
@@ -184,6 +186,8 @@ def check_fit(config: Any, dataset: Any) -> None:
     judged = labels_are_read(config) and config["LABEL_FIELD"] in dataset.inter_feat
     if not config.stored and not judged:
         tell_dislikes(config, dataset)
+    if not config.stored:
+        tell_label_columns(config, dataset)
     check_features(config, dataset)
 
 
@@ -259,6 +263,8 @@ def prepare_data(config: Any, dataset: Any) -> tuple[Any, Any, dict[str, Any]]:
     parts = parts_of(config, dataset)
     dataset.overlap = check_parts(config, dataset, parts)
     tell_other_scales(config, parts)
+    if not config.stored:
+        tell_histories(config, dataset, parts)
     return loaders_of(config, dataset, parts)
 
 
