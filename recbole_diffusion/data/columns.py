@@ -3,7 +3,9 @@
 Longer than most files: one check of the columns after the other, in the order of a data set.
 """
 
+import re
 import unicodedata
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,28 @@ from recbole_diffusion.data.rounded_ids import rounded_ids
 from recbole_diffusion.data.table_file import is_table
 from recbole_diffusion.errors import UsageError, agreeing, counted
 
+NOBODY = {
+    "0",
+    "-1",
+    "",
+    "-",
+    "?",
+    "na",
+    "n/a",
+    "nan",
+    "null",
+    "nil",
+    "none",
+    "unknown",
+    "undefined",
+    "missing",
+}
+NOBODY |= {"anonymous", "anon", "guest", "default", "00000000-0000-0000-0000-000000000000"}
+# What a file calls the label otherwise than LABEL_FIELD, without underscores.
+LABELS = {"label", "labels", "click", "clicks", "clicked", "isclick", "isclicked", "target", "istarget", "y"}
+LABELS |= {"like", "liked", "islike", "isliked", "buy", "bought", "purchase", "purchased", "ispurchase"}
+LABELS |= {"converted", "conversion", "positive", "ispositive", "relevant", "feedback", "response"}
+_OF_POWER = re.compile(r"\d(?:\.\d+)?[eE]\+\d{1,2}")
 PADDING = "[PAD]"  # RecBole's token of id 0
 IDS = {"USER_ID_FIELD": FeatureType.TOKEN, "ITEM_ID_FIELD": FeatureType.TOKEN}
 OF_VALUES = {"mae", "rmse"}  # metrics with which ratings may stand in the label's place
@@ -206,18 +230,39 @@ def check_ids(dataset: Any) -> None:
             )
         _tell_twins(dataset, field, tokens)
         _tell_rounded(dataset, field, tokens)
+        _tell_placeholder(dataset, field, tokens)
 
 
 def plain_id(token: str) -> str:
     """Return an id without what tools add or change.
 
-    These are blanks at its ends, the ``.0`` of a number, leading zeros, capitals, and the way in which a
-    letter with an accent is composed.
+    These are blanks and quotes at its ends, letters without width, the ``.0`` of a number, its form as
+    ``1.2e+03``, leading zeros, capitals, and the way in which a letter with an accent is composed.
     """
-    bare = token.strip().removesuffix(".0")
+    bare = token if token.isascii() else "".join(one for one in token if unicodedata.category(one) != "Cf")
+    bare = bare.strip().strip("'\"`").strip().removesuffix(".0")
     if bare.isdecimal():
         return bare.lstrip("0") or "0"
+    if _OF_POWER.fullmatch(bare) and float(bare) == (whole := int(Decimal(bare))):
+        return str(whole)
     return bare.lower() if bare.isascii() else unicodedata.normalize("NFKC", bare).casefold()
+
+
+def _tell_placeholder(dataset: Any, field: str, tokens: list[str]) -> None:
+    """Warn of a name that means nobody and has far more rows than any other: those of many, as if of one."""
+    rows = np.bincount(dataset.inter_feat[field].to_numpy(np.int64), minlength=len(tokens))
+    if len(rows) < 3 or dataset.config.stored:
+        return
+    first = int(rows.argmax())
+    second = np.partition(rows, -2)[-2]
+    token = tokens[first].strip().lower()
+    if token in NOBODY and rows[first] >= 3 * second and 20 * rows[first] >= rows.sum():
+        dataset.logger.warning(
+            "data set %r: %d of the %s are of the %s %r, and no other has more than %d: if it stands for "
+            "those that are not known, they count as one; leave these rows out of the files",
+            *(dataset.dataset_name, rows[first], counted(int(rows.sum()), "row"), field, tokens[first]),
+            second,
+        )
 
 
 def _tell_rounded(dataset: Any, field: str, tokens: list[str]) -> None:
@@ -237,9 +282,9 @@ def _tell_twins(dataset: Any, field: str, tokens: list[str]) -> None:
     if twins:
         pair = sorted(twins[0], key=lambda one: one == plain_id(one))
         dataset.logger.warning(
-            "data set %r: %s of %s %s from another one only in blanks, .0, leading zeros, capitals or the "
-            "form of a letter, such as %r and %r; they count as different, so correct the files if they "
-            "are not",
+            "data set %r: %s of %s %s from another one only in blanks, quotes, the form of a number, leading "
+            "zeros, capitals or the form of a letter, such as %r and %r; they count as different, so correct "
+            "the files if they are not",
             *(
                 dataset.dataset_name,
                 counted(len(twins), "id"),
@@ -379,6 +424,23 @@ def _refuse_other_labels(dataset: Any, label: str) -> None:
         )
 
 
+def looks_like_label(name: str) -> bool:
+    """Return whether a column has a name that labels often have."""
+    return name.lower().replace("_", "") in LABELS
+
+
+def _tell_named_otherwise(config: Any, dataset: Any) -> None:
+    """Warn of columns of zeros and ones with the name of a label which nothing reads as one."""
+    for name, (zeros, ones, total) in dataset.named_as_labels.items():
+        filtered = name in (config["val_interval"] or ())
+        if zeros and ones and zeros + ones == total and not filtered and config["threshold"] is None:
+            dataset.logger.warning(
+                "the column %r of data set %r is 0 in %d of %s, and nothing reads it as a label: %s takes "
+                "all rows as positives, in training and in test; if it is one, give --LABEL_FIELD=%s",
+                *(name, config["dataset"], zeros, counted(int(total), "row"), config["model"], name),
+            )
+
+
 def _check_both(config: Any, dataset: Any, read: bool) -> None:
     """Refuse labels of one kind alone where they are read: nothing tells what is liked from what is not.
 
@@ -426,7 +488,9 @@ def check_labels(config: Any, dataset: Any) -> None:
             _refuse_overwritten(config, dataset, label, named & {*OF_VALUES, "auc", "logloss"})
         zeros, total = int((frame[label] == 0).sum()), len(frame)
         _check_both(config, dataset, read)
-    elif read:  # the missing column is an error elsewhere
+    elif not config.stored and "LABEL_FIELD" not in config.given:  # else another was named on purpose
+        _tell_named_otherwise(config, dataset)
+    if label not in frame and read:  # the missing column is an error elsewhere
         return
     if not zeros:
         return
@@ -436,6 +500,10 @@ def check_labels(config: Any, dataset: Any) -> None:
         f"keep the positive rows alone with --val_interval=\"{{{column}: '[{lowest},inf)'}}\" and "
         f'--load_col="{{{loading}}}"'
     )
+    if dataset.benchmark_filename_list is not None:  # to which no filter is applied
+        remedy = "leave the rows with 0 out of the files of the parts"
+        if threshold is not None:
+            remedy = f"leave the rows whose {column} is below {lowest} out of the files of the parts"
     made = f"threshold {threshold}" if threshold else f"the column {label!r}"
     text = (
         f"{made} gives {zeros} of {counted(total, 'row')} of data set {config['dataset']!r} the label 0, but"

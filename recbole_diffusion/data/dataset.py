@@ -60,6 +60,7 @@ class InteractionDataset(KnownIds, TimeOrder, FastReading, Dataset):
         exposed_rows: number of rows at the end of the interactions that are the fully exposed set.
         exposed_dropped: rows that were left out when that set was joined, by reason.
         gaps: whether a value of a column of numbers was missing, bool [rows], for columns with gaps.
+        named_as_labels: rows with 0, with 1 and all rows of columns with other names that labels often have.
         unread_labels: rows with 0 in a column of labels that the options do not load, and all its rows.
         dislikes: ratings of 0 or below, and all; of a column that is not loaded, where some are negative.
         overlap: what the parts share, see ``data/overlap.py``; None before they are checked.
@@ -82,6 +83,7 @@ class InteractionDataset(KnownIds, TimeOrder, FastReading, Dataset):
         self.exposed_dropped: dict[str, int] = {}
         self.gaps: dict[str, np.ndarray] = {}
         self.told_sequences: set[str] = set()
+        self.named_as_labels: dict[str, np.ndarray] = {}
         given = config["benchmark_filename"] if self.shift is None else None
         by_time = self.shift is None and not given and splits_by_time(config["eval_args"])
         if config.split.valid_part == "latest" and self.shift is None:
@@ -196,6 +198,12 @@ class InteractionDataset(KnownIds, TimeOrder, FastReading, Dataset):
         def left(name: str) -> bool:
             return header.get(name) == FeatureType.FLOAT and name not in wanted and name not in left_out
 
+        for name in filter(columns.looks_like_label, header):
+            if name not in (self.label_field, *left_out) and header[name] == FeatureType.FLOAT:
+                with contextlib.suppress(ValueError, UsageError):  # what nothing reads need be no numbers
+                    values = file.read(header, [name], rows)[name]
+                    counts = self.named_as_labels.setdefault(name, np.zeros(3, np.int64))
+                    counts += ((values == 0).sum(), (values == 1).sum(), rows)
         if left(self.label_field):
             try:
                 labels = file.read(header, [self.label_field], rows)[self.label_field]

@@ -30,6 +30,7 @@ from recbole_diffusion.data.loader import FullRankingLoader
 from recbole_diffusion.data.masked_items import settle_masks
 from recbole_diffusion.data.named_features import check_features, unread_numbers
 from recbole_diffusion.data.overlap import check_parts
+from recbole_diffusion.data.part_times import tell_older_parts
 from recbole_diffusion.data.rating_scale import check_relevant, tell_other_scales
 from recbole_diffusion.data.ratings import has_ratings, tell_dislikes
 from recbole_diffusion.data.sampled_candidates import FixedCandidates
@@ -265,6 +266,7 @@ def prepare_data(config: Any, dataset: Any) -> tuple[Any, Any, dict[str, Any]]:
     tell_other_scales(config, parts)
     if not config.stored:
         tell_histories(config, dataset, parts)
+        tell_older_parts(dataset, parts)
     return loaders_of(config, dataset, parts)
 
 

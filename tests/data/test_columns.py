@@ -106,7 +106,8 @@ def test_the_token_of_recboles_padding_is_no_id(toy, field):
 @pytest.mark.parametrize(
     ("twin", "other"),
     [
-        *((twin, "1") for twin in ("1 ", " 1", "1\u00a0", "1.0", "01", "0001")),
+        *((twin, "1") for twin in ("1 ", " 1", "1\u00a0", "1.0", "01", "0001", "'1", "1\u200b", "\u20601")),
+        ("1.25e+03", "1250"),
         ("Ann@x.org", "ann@x.org"),
         ("Cafe\u0301", "caf\u00e9"),
     ],
@@ -116,8 +117,8 @@ def test_ids_that_look_alike_are_told(toy, caplog, twin, other):
     dataset = made(toy(values=items))
     assert dataset.item_num == 23  # 20, both names, and the padding
     assert (
-        "1 id of item_id differs from another one only in blanks, .0, leading zeros, capitals or the form of "
-        f"a letter, such as {twin!r} and {other!r}" in caplog.text
+        "1 id of item_id differs from another one only in blanks, quotes, the form of a number, leading "
+        f"zeros, capitals or the form of a letter, such as {twin!r} and {other!r}" in caplog.text
     )
 
 

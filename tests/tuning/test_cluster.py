@@ -320,7 +320,7 @@ def test_what_is_told_of_the_data_is_in_the_log_of_a_run_by_several_workers(
     given = {**checkerboard.overrides, "run_dir": str(tmp_path / "run")}
     with pytest.raises(RunError, match="no worker here"):
         train_on_workers("BPR", checkerboard.name, workers=2, overrides=given)
-    told = "1 id of item_id differs from another one only in blanks, .0, leading zeros"
+    told = "1 id of item_id differs from another one only in blanks, quotes"
     assert (tmp_path / "run/log.txt").read_text().count(told) == capsys.readouterr().err.count(told) == 1
 
 
