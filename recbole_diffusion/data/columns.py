@@ -355,6 +355,23 @@ def refuse_no_numbers(dataset: Any) -> None:
                 )
 
 
+def tell_filled_features(dataset: Any) -> None:
+    """Warn of numbers of users and items that no file gives, which get the mean of the others."""
+    for name in dataset.config["numerical_features"] or ():
+        for feat, field in ((dataset.user_feat, dataset.uid_field), (dataset.item_feat, dataset.iid_field)):
+            if feat is None or name not in feat or dataset.field2type[name] != FeatureType.FLOAT:
+                continue
+            own = feat[feat[field] != 0]  # not the padding
+            missing = int(own[name].isna().sum())
+            if missing:
+                dataset.logger.warning(
+                    "data set %r: %d of the %s of %s %s no value in the column %r and %s the mean of the "
+                    "others",
+                    *(dataset.dataset_name, missing, counted(len(own), "row"), field),
+                    *(agreeing(missing, "have"), name, agreeing(missing, "get")),
+                )
+
+
 def _largest(cells: pd.Series) -> np.ndarray:
     """Return the largest size of each cell's numbers, [rows]: NaN if it is empty, infinite if one is none."""
     if cells.dtype.kind == "f":

@@ -350,6 +350,7 @@ class InteractionDataset(KnownIds, TimeOrder, FastReading, Dataset):
                 columns.refuse_infinite(self, name)
         if not self.config.stored:
             columns.refuse_no_numbers(self)
+            columns.tell_filled_features(self)
         self.gaps = {name: frame[name].isna().to_numpy() for name in numbers}
         super()._fill_nan()
 

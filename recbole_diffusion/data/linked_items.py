@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 else:
     KnowledgeBasedDataset = object  # a mixin: the data set class comes after it in the MRO
 
+KNOWN = 0.1  # share of the interactions that stand in the graph; entities with names of users are few
+FEW = 50  # so few triples may have a relation each
+
 
 class LinkedItems(KnowledgeBasedDataset):
     """Mixin for RecBole's data sets with a graph of knowledge (``.kg``) and its items there (``.link``).
@@ -93,4 +96,34 @@ class LinkedItems(KnowledgeBasedDataset):
             links = self.item2entity.items()
             self.item2entity = {one: other for one, other in links if one in items and other in entities}
             self.entity2item = {other: one for one, other in self.item2entity.items()}
+        if not self.config.stored:
+            self._tell_graph()
         super()._remap_ID_all()
+
+    def _tell_graph(self) -> None:
+        """Warn of triples that are interactions, also held-out ones, and of columns in another order."""
+        heads, relations, tails = (
+            self.kg_feat[field].astype(str)
+            for field in (self.head_entity_field, self.relation_field, self.tail_entity_field)
+        )
+        triples = pd.MultiIndex.from_arrays([heads, tails])
+        users = self.inter_feat[self.uid_field].astype(str)
+        entities = self.inter_feat[self.iid_field].map(self.item2entity).astype(str)
+        known = sum(
+            pd.MultiIndex.from_arrays(pair).isin(triples) for pair in ((users, entities), (entities, users))
+        )
+        count, kinds = int((np.asarray(known) > 0).sum()), relations.nunique()
+        if count >= KNOWN * len(users):
+            self.logger.warning(
+                "%d of the %s of data set %r stand in its .kg file too, as triples of the user and the "
+                "item's entity: a model learns held-out ones from there; leave such triples out, models that "
+                "want interactions in their graph add those of train",
+                *(count, counted(len(users), "interaction"), self.dataset_name),
+            )
+        if len(relations) > FEW and (kinds > tails.nunique() or 2 * kinds > len(relations)):
+            self.logger.warning(
+                "the .kg file of data set %r has %s (%s) for %s of %s: a graph has few kinds of relations, "
+                "so see to it that the columns have the names of what is in them",
+                *(self.dataset_name, counted(kinds, "relation"), self.relation_field),
+                *(counted(len(relations), "triple"), counted(tails.nunique(), "tail")),
+            )

@@ -399,6 +399,17 @@ def test_numbers_that_are_filled_with_the_mean_are_told(toy, caplog, filtered):
     assert (said in caplog.text) != filtered
 
 
+@pytest.mark.parametrize("read", [True, False])
+def test_numbers_of_items_that_are_filled_with_the_mean_are_told(priced, caplog, read):
+    file = Path(priced["data_path"], "toy/toy.item")
+    file.write_text(file.read_text().replace("\t0.3\n", "\t\n"))
+    columns = {"item": FEATURES["item"], "inter": [*PAIR, "label"]}
+    features = {"selected_features": ["kind"], "numerical_features": ["price"] if read else []}
+    prepared(priced, "SASRecF", load_col=columns, **features)
+    said = "data set 'toy': 1 of the 20 rows of item_id has no value in the column 'price' and gets the mean"
+    assert (said in caplog.text) == read
+
+
 @pytest.mark.parametrize("value", ["inf", "-1e39"])
 def test_infinite_numbers_are_refused_with_their_lines(toy, value):
     options = {**toy(values={(3, "rating"): value}), "load_col": {"inter": [*PAIR, "rating"]}}

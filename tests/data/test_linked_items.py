@@ -22,11 +22,11 @@ def shop(tmp_path):
     def file(name, header, rows):
         (folder / f"shop.{name}").write_text("\n".join([header, *("\t".join(row) for row in rows)]) + "\n")
 
-    def written(links=LINKS, parts=None, **options):
+    def written(links=LINKS, parts=None, more=(), **options):
         for name, rows in (parts or {"": PAIRS}).items():
             file(f"{name}.inter".lstrip("."), INTER, rows)
         triples = [(f"e{number}", f"r{number % 2}", f"e{(number * 3 + 1) % 10}") for number in range(10)]
-        file("kg", "head_id:token\trelation_id:token\ttail_id:token", triples)
+        file("kg", "head_id:token\trelation_id:token\ttail_id:token", [*triples, *more])
         file("link", "item_id:token\tentity_id:token", links)
         inter = {"inter": ["user_id", "item_id"]}
         usual = {"load_col": {**inter, **GRAPH}, "topk": [2], "valid_metric": "MRR@2", "use_gpu": False}
@@ -104,3 +104,24 @@ def test_links_of_unknown_items_or_entities_do_not_change_the_ids_of_given_parts
     assert [token for token in linked if token.startswith("e")] == [
         f"e{token[1:]}" for token in one.field2id_token["item_id"].tolist() if token not in ("[PAD]", "i7")
     ]
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_interactions_in_the_graph_are_told(shop, caplog, turned):
+    edges = [(user, "buys", f"e{item[1:]}") for user, item in PAIRS if item != "i7"]
+    create_dataset(shop(more=[edge[::-1] if turned else edge for edge in edges]))
+    count = len(edges)
+    assert f"{count} of the {count} interactions of data set 'shop' stand in its .kg file too" in caplog.text
+
+
+def test_relations_that_are_many_are_told(shop, caplog):
+    create_dataset(shop(more=[(f"e{one % 7}", f"e{20 + one}", f"r{one % 2}") for one in range(60)]))
+    assert (
+        "the .kg file of data set 'shop' has 62 relations (relation_id) for 70 triples of 12 tails"
+        in caplog.text
+    )
+
+
+def test_a_usual_graph_is_not_told(shop, caplog):
+    create_dataset(shop())
+    assert ".kg file" not in caplog.text
