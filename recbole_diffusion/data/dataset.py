@@ -287,8 +287,17 @@ class InteractionDataset(KnownIds, TimeOrder, FastReading, Dataset):
             name: list(map(str, one)) if isinstance(one, list) else one for name, one in intervals.items()
         }
         self.config = own.changed(val_interval=texts)
+        feats = ("inter_feat", "user_feat", "item_feat")
+        before = [getattr(self, name) is None or len(getattr(self, name)) for name in feats]
         super()._filter_by_field_value()
         self.config = own
+        after = [getattr(self, name) is None or len(getattr(self, name)) for name in feats]
+        if intervals and before == after and not own.stored:
+            self.logger.warning(
+                "no effect of val_interval %s: each row of data set %r is within it",
+                intervals,
+                self.dataset_name,
+            )
 
     def _reset_index(self) -> None:
         if self.inter_feat.empty:

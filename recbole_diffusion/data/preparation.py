@@ -23,6 +23,7 @@ from recbole_diffusion.compat import (
 from recbole_diffusion.data.batches import settle_batches
 from recbole_diffusion.data.columns import check_labels, labels_are_read
 from recbole_diffusion.data.dataset import InteractionDataset, OrderedDataset
+from recbole_diffusion.data.evaluated_users import tell_evaluated_users
 from recbole_diffusion.data.given_histories import GivenHistories
 from recbole_diffusion.data.labelled import LABEL
 from recbole_diffusion.data.linked_items import LinkedItems
@@ -267,6 +268,7 @@ def prepare_data(config: Any, dataset: Any) -> tuple[Any, Any, dict[str, Any]]:
     if not config.stored:
         tell_histories(config, dataset, parts)
         tell_older_parts(dataset, parts)
+        tell_evaluated_users(config, dataset, parts)
     return loaders_of(config, dataset, parts)
 
 
