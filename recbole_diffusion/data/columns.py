@@ -231,6 +231,8 @@ def check_ids(dataset: Any) -> None:
         _tell_twins(dataset, field, tokens)
         _tell_rounded(dataset, field, tokens)
         _tell_placeholder(dataset, field, tokens)
+    if not dataset.config.stored:
+        _tell_number_forms(dataset)
 
 
 def plain_id(token: str) -> str:
@@ -246,6 +248,24 @@ def plain_id(token: str) -> str:
     if _OF_POWER.fullmatch(bare) and float(bare) == (whole := int(Decimal(bare))):
         return str(whole)
     return bare.lower() if bare.isascii() else unicodedata.normalize("NFKC", bare).casefold()
+
+
+def _tell_number_forms(dataset: Any) -> None:
+    """Warn of features whose tokens are one number in two forms, ``3`` and ``3.0``, as of gaps in pandas."""
+    for field, names in dataset.field2id_token.items():
+        if field in (dataset.uid_field, dataset.iid_field):
+            continue
+        tokens = set(map(str, names))
+        twins = sorted(
+            one for one in tokens if one.endswith(".0") and one[:-2].isdecimal() and one[:-2] in tokens
+        )
+        if twins:
+            dataset.logger.warning(
+                "data set %r: %s of the column %r %s there without .0 too, such as %r and %r; they count as "
+                "different, so correct the files if they are not",
+                *(dataset.dataset_name, counted(len(twins), "token"), field, agreeing(len(twins), "are")),
+                *(twins[0], twins[0][:-2]),
+            )
 
 
 def _tell_placeholder(dataset: Any, field: str, tokens: list[str]) -> None:

@@ -56,8 +56,18 @@ class FastReading(Dataset):
         names = [f"{token}.inter"] if parts is None else [f"{token}.{part}.inter" for part in parts]
         frames: list[Any] = []
         longest: dict[str, int] = defaultdict(int)
+        kinds: dict[str, tuple[FeatureType, str]] = {}
         for name in names:
             frames.append(self._load_feat(str(Path(dataset_path, name)), FeatureSource.INTERACTION))
+            for field in (
+                () if frames[-1] is None else frames[-1]
+            ):  # of two types, tokens and numbers of one value would differ
+                kind, first = kinds.setdefault(field, (self.field2type[field], name))
+                if kind != self.field2type[field]:
+                    raise UsageError(
+                        f"the column {field!r} is {kind.value} in {first} and {self.field2type[field].value} "
+                        f"in {name}; give it one type in all parts, or leave it out with load_col"
+                    )
             for field, length in self.field2seqlen.items():  # the sequences of all parts have one length
                 longest[field] = max(longest[field], length)
         self.inter_feat = frames[0]
