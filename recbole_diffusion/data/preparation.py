@@ -39,6 +39,7 @@ from recbole_diffusion.data.sampling import FastDraws, create_samplers, users_wi
 from recbole_diffusion.data.told_histories import tell_histories
 from recbole_diffusion.data.told_labels import tell_label_columns
 from recbole_diffusion.data.train_loader import train_loader_class
+from recbole_diffusion.data.twin_users import tell_twin_users
 from recbole_diffusion.data.unseen_histories import tell_unseen_histories
 from recbole_diffusion.data.valid_shift import UNSHIFTED, together
 from recbole_diffusion.data.whole_lists import tell_whole_lists, tell_whole_rated_lists
@@ -265,10 +266,11 @@ def prepare_data(config: Any, dataset: Any) -> tuple[Any, Any, dict[str, Any]]:
     parts = parts_of(config, dataset)
     dataset.overlap = check_parts(config, dataset, parts)
     tell_other_scales(config, parts)
-    if not config.stored:
+    if not config.stored and {dataset.uid_field, dataset.iid_field} <= dataset.field2type.keys():
         tell_histories(config, dataset, parts)
         tell_older_parts(dataset, parts)
         tell_evaluated_users(config, dataset, parts)
+        tell_twin_users(dataset, parts)
     return loaders_of(config, dataset, parts)
 
 
