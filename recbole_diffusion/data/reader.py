@@ -59,9 +59,8 @@ class FastReading(Dataset):
         kinds: dict[str, tuple[FeatureType, str]] = {}
         for name in names:
             frames.append(self._load_feat(str(Path(dataset_path, name)), FeatureSource.INTERACTION))
-            for field in (
-                () if frames[-1] is None else frames[-1]
-            ):  # of two types, tokens and numbers of one value would differ
+            # Of two types, tokens and numbers of one value would differ.
+            for field in () if frames[-1] is None else frames[-1]:
                 kind, first = kinds.setdefault(field, (self.field2type[field], name))
                 if kind != self.field2type[field]:
                     raise UsageError(

@@ -27,7 +27,9 @@ def tell_sequences(place: str, name: str, cells: Iterable[Sequence[str]], separa
     Returns:
         Whether there was something to tell.
     """
-    rows = list(itertools.islice((list(map(str, cell)) for cell in cells if len(cell)), SEEN))
+    # Values of tables may be empty texts, as those of atomic files are not.
+    values = ([value for value in map(str, cell) if value] for cell in cells)
+    rows = list(itertools.islice(filter(None, values), SEEN))
     why = rows and (_as_lists(rows) or _by_another(rows, separator))
     padding = None if why else _padding(rows)
     if why:

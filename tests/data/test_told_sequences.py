@@ -48,3 +48,8 @@ def test_padding_is_told_as_a_value_like_others(caplog):
 )
 def test_sequences_and_titles_as_they_should_be_are_not(caplog, texts, separator):
     assert not told(caplog, texts, separator)
+
+
+def test_empty_texts_of_tables_are_no_values(caplog):
+    assert not tell_sequences("a.parquet", "genre", [["", ""], ["a", ""], []], " ")
+    assert not caplog.messages
