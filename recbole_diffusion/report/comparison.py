@@ -248,6 +248,12 @@ def _stopped_while_improving(run: RunRecord) -> bool:
     return bool(last and learns and not stages and run.selection.startswith(("validation", "test")))
 
 
+def _seeds_change_nothing(runs: Sequence[RunRecord]) -> bool:
+    """Return whether several runs are one: no metric differs, on validation neither."""
+    numbers = [(run.result["valid"], run.test_parts) for run in runs]
+    return len(runs) > 1 and bool(numbers[0][1]) and all(one == numbers[0] for one in numbers)
+
+
 def _note(found: Comparison, test: str | None) -> None:
     """Add the caveats to the numbers."""
     on_test = [method.name for method in found.methods if method.selection == "test"]
@@ -261,6 +267,12 @@ def _note(found: Comparison, test: str | None) -> None:
         found.notes.append(
             f"The best validation was that of the last epoch they were given (epochs): {', '.join(unended)}. "
             "More epochs may change their place."
+        )
+    equal = [method.name for method in found.methods if _seeds_change_nothing(method.runs)]
+    if equal:
+        found.notes.append(
+            f"All runs have the same numbers: {', '.join(equal)}. The seed changes nothing there, and a "
+            "deviation of 0 is not one over seeds."
         )
     for method in found.methods:
         digits = min(run.config.get("metric_decimal_place", DIGITS) for run in method.runs)

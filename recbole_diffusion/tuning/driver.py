@@ -33,6 +33,7 @@ from recbole_diffusion.tuning.options import (
     check_local,
     cores_here,
 )
+from recbole_diffusion.tuning.outcome import notes_on_outcome
 from recbole_diffusion.tuning.phases import final_is_open, run_winner, search, search_is_open
 from recbole_diffusion.tuning.plan import make_record
 from recbole_diffusion.tuning.ray_session import ray_session
@@ -257,6 +258,8 @@ def _run(context: SweepContext, config: Config, prepared: Any, resuming: bool) -
     """
     folder, record, options = context.folder, context.record, context.options
     searching = search_is_open(record, options)
+    stale = notes_on_outcome(record)  # of the trials that there were when the sweep stopped
+    record.notes = [note for note in record.notes if note not in stale]
     if searching or final_is_open(record, options):
         if resuming:
             prepared = _prepare_data(config, record)
@@ -274,6 +277,10 @@ def _run(context: SweepContext, config: Config, prepared: Any, resuming: bool) -
             if searching:
                 search(context, config)
             run_winner(context)
+    told = notes_on_outcome(record)
+    _note(record, told)
+    for note in told:
+        context.display.print(note)
     folder.write_best(record)
     folder.write(record)
     context.display.print(draw_figures(folder))

@@ -326,3 +326,18 @@ def test_a_method_that_nothing_trains_has_no_last_epoch(make_run):
         epoch["loss"] = {"total": 0.0}
     notes = compare([run, make_run("B", model="B", config={"epochs": 9})], test="none").notes
     assert not any("last epoch" in note for note in notes)
+
+
+def test_a_method_that_its_seeds_do_not_change_is_told(make_run):
+    """As EASE on one split: its deviation of 0 says nothing of how much a seed changes."""
+    fixed = [make_run(f"EASE-{seed}", 0.5, seed, model="EASE") for seed in (1, 2, 3)]
+    drawn = [make_run(f"BPR-{seed}", 0.4 + seed / 100, seed) for seed in (1, 2)]
+
+    def told(runs):
+        return [note for note in compare(runs, test="none").notes if "seed" in note]
+
+    assert told([*fixed, *drawn]) == [
+        "All runs have the same numbers: EASE. The seed changes nothing there, and a deviation of 0 is not "
+        "one over seeds."
+    ]
+    assert told([fixed[0], *drawn]) == []  # one run has no deviation
