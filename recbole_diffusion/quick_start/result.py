@@ -16,6 +16,7 @@ from recbole_diffusion.storage.versions import versions
 from recbole_diffusion.trainer.rows_before import seen_rows
 
 logger = logging.getLogger()  # the root logger, which writes to the run's log
+SEVERAL = 5  # validations: of fewer, on a small part, some are alike by chance
 
 
 @freed_memory_kept()
@@ -27,10 +28,29 @@ def train(prepared: Prepared, on_epoch: Callable | None) -> tuple[float | None, 
         trainer.fit(prepared.train, None, show_progress=progress, callback_fn=on_epoch)
         return None, {}
     score, valid = trainer.fit(prepared.train, prepared.valid, show_progress=progress, callback_fn=on_epoch)
+    _tell_of_validations(trainer, prepared.config.general)
     if valid is None:
         valid = trainer.evaluate(prepared.valid, show_progress=progress)
         score = valid[prepared.config.general.valid_metric.lower()]
     return float(score), {name: float(value) for name, value in valid.items()}
+
+
+def _tell_of_validations(trainer: Any, general: Any) -> None:
+    """Tell validations that are all alike, which choose no epoch, and training that ended as it improved."""
+    if trainer.model.computed_when_made or any("stage" in record for record in trainer.records):
+        return
+    metric, sign = general.valid_metric.lower(), 1 if trainer.valid_metric_bigger else -1
+    scores = [sign * one["valid"][metric] for one in trainer.records if metric in (one.get("valid") or {})]
+    if len(scores) >= SEVERAL and min(scores) == max(scores):
+        logger.warning(
+            "%s was %g in each of %d validations: it chooses no epoch, and the last is taken. The model "
+            "learns nothing that it shows (learning_rate %g, weight_decay %g); change these, or valid_metric",
+            *(general.valid_metric, abs(scores[0]), len(scores), general.learning_rate, trainer.weight_decay),
+        )
+    elif len(trainer.records) == general.epochs and len(scores) > 1 and scores[-1] > max(scores[:-1]):
+        logger.info(
+            "the best validation was that of the last of %d epochs: more epochs may be better", general.epochs
+        )
 
 
 def result_of(prepared: Prepared, on_epoch: Callable | None, test: bool) -> dict[str, Any]:
