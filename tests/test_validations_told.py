@@ -9,11 +9,12 @@ from recbole_diffusion import run
 from recbole_diffusion.quick_start.result import _tell_of_validations
 
 
-def told(scores, caplog, *, epochs=None, bigger=True, every=1):
-    """Return what is logged after validations with these scores."""
+def told(scores, caplog, *, epochs=None, bigger=True, every=1, after=0):
+    """Return what is logged after validations with these scores, and some epochs without one."""
     records = []
     for score in scores:
         records += [{}] * (every - 1) + [{"valid": {"recall@5": score}}]
+    records += [{}] * after
     trainer = SimpleNamespace(
         model=SimpleNamespace(computed_when_made=False),
         records=records,
@@ -23,9 +24,8 @@ def told(scores, caplog, *, epochs=None, bigger=True, every=1):
     caplog.clear()
     with caplog.at_level(logging.INFO):
         epochs = len(records) if epochs is None else epochs
-        _tell_of_validations(
-            trainer, SimpleNamespace(valid_metric="Recall@5", learning_rate=0.001, epochs=epochs)
-        )
+        general = {"valid_metric": "Recall@5", "learning_rate": 0.001, "epochs": epochs, "eval_step": every}
+        _tell_of_validations(trainer, SimpleNamespace(**general))
     return caplog.text
 
 
@@ -51,6 +51,16 @@ def test_validations_that_are_all_alike_are_told(caplog):
 def test_a_last_epoch_that_is_the_best_is_told(caplog, scores, more, bigger, said):
     text = told(scores, caplog, epochs=len(scores) + more, bigger=bigger)
     assert ("the best validation was that of the last of 3 epochs" in text) == said
+
+
+def test_epochs_after_the_last_validation_are_told(caplog):
+    text = told([0.3, 0.2], caplog, every=4, after=3)
+    assert "3 epochs after the last validation, with eval_step 4: no number is of them" in text
+    assert "1 epoch after the last validation, with eval_step 2: no number is of it" in told(
+        [0.3], caplog, every=2, after=1
+    )
+    assert not told([0.3, 0.2], caplog, every=4)
+    assert not told([], caplog, every=4, after=3)  # the trained model is evaluated as it is
 
 
 def test_a_run_that_learns_nothing_says_so(checkerboard, caplog):

@@ -8,6 +8,7 @@ from typing import Any
 from recbole_diffusion.data.fingerprint import first_rows
 from recbole_diffusion.data.sampled_candidates import FixedCandidates
 from recbole_diffusion.data.valid_shift import UNSHIFTED, choices, validations_of
+from recbole_diffusion.errors import counted
 from recbole_diffusion.quick_start.prepared import Prepared
 from recbole_diffusion.storage.heap import freed_memory_kept
 from recbole_diffusion.storage.memory import peak_memory_mib
@@ -36,7 +37,10 @@ def train(prepared: Prepared, on_epoch: Callable | None) -> tuple[float | None, 
 
 
 def _tell_of_validations(trainer: Any, general: Any) -> None:
-    """Tell validations that are all alike, which choose no epoch, and training that ended as it improved."""
+    """Tell validations that are all alike, which choose no epoch, and training that ended as it improved.
+
+    Also epochs after the last validation, which no number is of.
+    """
     if trainer.model.computed_when_made or any("stage" in record for record in trainer.records):
         return
     metric, sign = general.valid_metric.lower(), 1 if trainer.valid_metric_bigger else -1
@@ -50,6 +54,14 @@ def _tell_of_validations(trainer: Any, general: Any) -> None:
     elif len(trainer.records) == general.epochs and len(scores) > 1 and scores[-1] > max(scores[:-1]):
         logger.info(
             "the best validation was that of the last of %d epochs: more epochs may be better", general.epochs
+        )
+    validated = [number for number, record in enumerate(trainer.records, 1) if record.get("valid")]
+    after = len(trainer.records) - validated[-1] if validated else 0
+    if after:
+        logger.warning(
+            "%s after the last validation, with eval_step %d: no number is of %s; give epochs that it "
+            "divides",
+            *(counted(after, "epoch"), general.eval_step, "it" if after == 1 else "them"),
         )
 
 
