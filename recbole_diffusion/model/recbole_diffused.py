@@ -28,6 +28,10 @@ class DiffRec(ModelInterface):
         self._chain = None
         return super().train(mode)  # type: ignore[misc]
 
+    def _apply(self: Any, *arguments: Any, **named: Any) -> Any:
+        self._chain = None  # of weights in another precision, or on another device
+        return super()._apply(*arguments, **named)  # type: ignore[misc]
+
     @torch.no_grad()
     def p_sample(self: Any, x_start: Tensor) -> Tensor:
         """Return x_0 of rows, [batch, n_items], by the reverse chain (Algorithm 2 of DiffRec)."""
