@@ -157,8 +157,8 @@ def check_cut_offs(config: Any, dataset: Any) -> None:
     largest = max(config["topk"])
     if config["eval_type"] == EvaluatorType.RANKING and largest >= dataset.item_num:
         raise UsageError(
-            f"topk is {largest}, but data set {config['dataset']!r} has only {dataset.item_num - 1} items; "
-            "give smaller cut-offs"
+            f"topk is {largest}, but data set {config['dataset']!r} has only "
+            f"{counted(dataset.item_num - 1, 'item')}; give smaller cut-offs"
         )
 
 

@@ -245,7 +245,7 @@ def test_an_earlier_run_whose_items_are_ordered_by_rounded_times_is_told(make_ru
     config = {"time-aware": True}
     runs = [
         make_run("old", model="DiffRec", config=config),
-        make_run("new", 0.2, 1, model="DiffRec", config=config, time_order="64 bits"),
+        make_run("new", 0.3, 1, model="DiffRec", config=config, time_order="64 bits"),
         make_run("other", model="EASE"),
     ]
     (note,) = compare(runs).notes
