@@ -127,20 +127,23 @@ class NNCF(_Sides):
 
 
 def _neighbours(R: sp.csr_matrix, k: int, draw: np.random.Generator) -> np.ndarray:
-    """Return k columns for each row of a binary R, [rows, k]; 0, the padding, for rows without entries."""
-    columns = scaled(R, 0.0, 0.5)  # whose products are cosines
+    """Return k columns for each row of a binary R, [rows, k]; 0, the padding, where there are no more."""
+    unit = scaled(R, 0.0, 0.5)  # whose columns have length 1: their products are cosines
+    by_column = unit.tocsc()
     found = np.zeros((R.shape[0], k), np.int64)
-    counts = np.diff(R.indptr)
-    for row in counts.nonzero()[0]:
+    for row in np.diff(R.indptr).nonzero()[0]:
         own = R.indices[R.indptr[row] : R.indptr[row + 1]]
         if len(own) >= k:
             found[row] = draw.choice(own, k)  # with replacement, as RecBole draws
             continue
         one = draw.choice(own)
-        cosines = (columns.T @ columns[:, [one]]).toarray().ravel()
+        column = by_column[:, [one]]
+        # Cosines with all columns, [columns]; rows without this one add nothing.
+        cosines = unit[column.indices].T @ column.data
         cosines[one] = 0
         nearest = np.argsort(-cosines, kind="stable")[: k - len(own)]
-        found[row, : len(own)], found[row, len(own) : len(own) + len(nearest)] = own, nearest
+        nearest = nearest[cosines[nearest] > 0]
+        found[row, : len(own) + len(nearest)] = [*own, *nearest]
     return found
 
 
