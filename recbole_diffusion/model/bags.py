@@ -59,3 +59,18 @@ def sparse_sums(table: Tensor, items: Tensor, starts: Tensor, weights: Tensor | 
         [bags, width]; it can be differentiated once, in ``table``.
     """
     return _SparseSums.apply(table, items, starts, weights)
+
+
+def entries_of_rows(rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return dense rows that are nearly all zeros as bags.
+
+    Args:
+        rows: [bags, n].
+
+    Returns:
+        Items, long [total], the bags one after the other; where each bag begins, long [bags]; and the
+        values there, [total], through which gradients reach the rows.
+    """
+    bags, items = rows.nonzero(as_tuple=True)
+    ends = torch.bincount(bags, minlength=len(rows)).cumsum(0)
+    return items, F.pad(ends, (1, 0))[:-1], rows[bags, items]

@@ -2,10 +2,9 @@
 
 from typing import Any, Self
 
-import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
+from recbole_diffusion.model.bags import entries_of_rows
 from recbole_diffusion.model.base import ModelInterface
 from recbole_diffusion.model.loss import sum_by_row
 
@@ -28,12 +27,8 @@ class RowLinear(nn.Linear):
         """Return the layer's output, [batch, width]."""
         if rows.is_cuda:  # which multiplies faster than it counts entries
             return super().forward(rows)
-        users, items = rows.nonzero(as_tuple=True)
-        ends = torch.bincount(users, minlength=len(rows)).cumsum(0)
-        starts = F.pad(ends, (1, 0))[:-1]
         # W^T with an item's column in one place, [n_items, width].
-        table = self.weight.t().contiguous()
-        return sum_by_row(table, items, starts, rows[users, items]) + self.bias
+        return sum_by_row(self.weight.t().contiguous(), *entries_of_rows(rows)) + self.bias
 
 
 class SparseRows(ModelInterface):

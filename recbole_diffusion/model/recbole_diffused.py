@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from recbole_diffusion.diffusion import sinusoidal_embedding
+from recbole_diffusion.model.bags import entries_of_rows
 from recbole_diffusion.model.base import ModelInterface
 from recbole_diffusion.model.loss import sum_by_row
 
@@ -56,7 +57,8 @@ class DiffRec(ModelInterface):
             a, b = self._step(step)
             sums, weight, kept = b * sums.to(hidden) + a * hidden, b * weight + a, b * kept
             z = a * (hidden @ WV.T + Wc) + b * z
-        return torch.addmm(weight * last.bias, sums, last.weight.T).add_(x, alpha=kept)
+        scores = torch.addmm(weight * last.bias, sums, last.weight.T)  # [batch, n_items]
+        return scores.add_(x, alpha=kept) if kept else scores
 
     def _start(self: Any, x_start: Tensor, W: Tensor) -> tuple[Tensor, Tensor]:
         """Return what the chain begins with, x [batch, n_items], and W x, [batch, hidden]."""
@@ -66,10 +68,7 @@ class DiffRec(ModelInterface):
             return x, x @ W.T
         if x_start.is_cuda:
             return x_start, x_start @ W.T
-        rows, items = x_start.nonzero(as_tuple=True)
-        ends = torch.bincount(rows, minlength=len(x_start)).cumsum(0)
-        starts = torch.cat([ends.new_zeros(1), ends[:-1]])
-        return x_start, sum_by_row(W.t().contiguous(), items, starts, x_start[rows, items])
+        return x_start, sum_by_row(W.t().contiguous(), *entries_of_rows(x_start))
 
     def _step(self: Any, step: int) -> tuple[float, float]:
         """Return a_t and b_t of x <- a_t out + b_t x."""
