@@ -22,7 +22,7 @@ class DiffRec(ModelInterface):
     The steps run from T - 1 to 0, so that those after t are s < t. Scores are RecBole's up to rounding.
     """
 
-    _chain: tuple[Tensor, Tensor] | None = None
+    _chain: tuple[list[Any], Tensor, Tensor] | None = None  # and what it was derived from
 
     def train(self: Any, mode: bool = True) -> Any:
         """Switch between training and evaluation, and drop what was derived from the weights."""
@@ -43,9 +43,11 @@ class DiffRec(ModelInterface):
         first, *middle, last = layers
         W, of_time = first.weight[:, : self.n_items], first.weight[:, self.n_items :]
         x, z = self._start(x_start, W)
-        if self._chain is None:
-            self._chain = W @ last.weight, W @ last.bias  # W V and W c, [hidden, width] and [hidden]
-        WV, Wc = self._chain
+        source = _state_of(first.weight, last.weight, last.bias)
+        if self._chain is None or self._chain[0] != source:
+            # W V and W c, [hidden, width] and [hidden].
+            self._chain = source, W @ last.weight, W @ last.bias
+        _, WV, Wc = self._chain
         # sum_t A_t g_t, [batch, width], sum_t A_t, and B.
         sums, weight, kept = torch.zeros(()), 0.0, 1.0
         for step in reversed(range(self.steps)):
@@ -80,3 +82,9 @@ class DiffRec(ModelInterface):
         # x_0 is then r x - s out.
         r, s = float(self.sqrt_recip_alphas_cumprod[step]), float(self.sqrt_recipm1_alphas_cumprod[step])
         return -of_start * s, of_start * r + of_x
+
+
+def _state_of(*weights: Tensor) -> list[Any]:
+    """Return what differs once weights are others, as loaded ones are, or autocast is switched."""
+    versions = [(one.data_ptr(), 0 if one.is_inference() else one._version) for one in weights]
+    return [torch.is_autocast_enabled(weights[0].device.type), *versions]

@@ -57,6 +57,26 @@ def test_what_is_kept_of_the_weights_is_dropped_with_them(graph):
 
 
 @torch.no_grad()
+@pytest.mark.parametrize("assign", [False, True])
+def test_loaded_weights_are_ranked_by_without_a_switch_to_evaluation(graph, assign):
+    model = single({**graph, **SMALL})
+    rows = model.get_rating_matrix(USERS)
+    others = {name: -value.flip(0) for name, value in model.state_dict().items()}
+    model.p_sample(rows)
+    model.load_state_dict(others, assign=assign)
+    torch.testing.assert_close(model.p_sample(rows), as_recboles(model).p_sample(rows), rtol=1e-4, atol=2e-5)
+
+
+@torch.no_grad()
+def test_scores_under_autocast_leave_no_chain_of_less_precision(graph):
+    model = single({**graph, **SMALL})
+    rows = model.get_rating_matrix(USERS)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert model.p_sample(rows).isfinite().all()
+    torch.testing.assert_close(model.p_sample(rows), as_recboles(model).p_sample(rows), rtol=1e-4, atol=2e-5)
+
+
+@torch.no_grad()
 def test_the_catalogue_is_multiplied_once(graph, monkeypatch):
     model = single({**graph, **SMALL})
     seen = []
