@@ -28,6 +28,8 @@ def tell_histories(config: Any, dataset: Any, parts: Mapping[str, Any]) -> None:
         dataset: the whole data set.
         parts: train, valid and the test parts by name.
     """
+    if not hasattr(dataset, "item_list_length_field"):  # a model that reads no histories
+        return
     name = f"{config['ITEM_ID_FIELD']}{config['LIST_SUFFIX']}"
     with_histories = {
         part: rows for part, rows in parts.items() if len(rows) >= FEW and name in rows.inter_feat

@@ -28,13 +28,15 @@ def good():
 def told(tmp_path, caplog):
     """Return a function that prepares parts for SASRec and returns what is told."""
 
-    def of(parts):
+    def of(parts, model="SASRec"):
         folder = tmp_path / "data" / "sessions"
         folder.mkdir(parents=True)
         for part, rows in parts.items():
             lines = [f"{user}\t{' '.join(history)}\t{item}" for user, history, item in rows]
             (folder / f"sessions.{part}.inter").write_text("\n".join([HEADER, *lines]) + "\n")
+        negatives = {} if model != "SASRec" else {"train_neg_sample_args": None}
         options = {
+            **negatives,
             "data_path": str(folder.parent),
             "benchmark_filename": list(parts),
             "load_col": {"inter": ["session_id", "item_id_list", "item_id"]},
@@ -42,10 +44,9 @@ def told(tmp_path, caplog):
             "alias_of_item_id": ["item_id_list"],
             "topk": [2],
             "valid_metric": "MRR@2",
-            "train_neg_sample_args": None,
             "use_gpu": False,
         }
-        config = Config("SASRec", "sessions", overrides=options)
+        config = Config(model, "sessions", overrides=options)
         with caplog.at_level(logging.WARNING):
             prepare_data(config, create_dataset(config))
         return caplog.text
@@ -57,6 +58,12 @@ def test_parts_as_they_should_be_are_not_told(told):
     text = told(good())
     assert "history" not in text
     assert "histories" not in text
+
+
+def test_a_model_that_reads_no_histories_takes_files_with_them(told):
+    parts = good()
+    parts["test"] = [(user, [*history, item], item) for user, history, item in parts["test"]]
+    assert "history" not in told(parts, "BPR")
 
 
 def test_histories_that_end_with_their_item_are_told(told):
