@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
 # pytorch-lightning 2.6.6: `StochasticWeightAveraging` beside `ModelCheckpoint(monitor=..., save_top_k=-1, save_last=True)`.
 #
-# Guess: validation sees the weights that are trained; the average is in the model at the end, in the last checkpoint, and is of all epochs from the start on.
-# Seen:  it is in the model alone: no checkpoint has it. "last" has the weights of epoch 12, "best" those of epoch 3, to the last bit, with errors of 0.476 and 0.461; the
-#        model in memory has 0.284. `trainer.test(ckpt_path="best")` measures such weights, and leaves them in the model. And the average of a run of 12
-#        epochs with `swa_epoch_start=6` is of the weights after epochs 5 to 11: the last epoch has no say in it.
-# So:    what is tested and served from a file never had an average. `trainer.save_checkpoint` after `fit`, before anything is read back.
+# Guess: validation sees the weights that are trained; the average is in the model at the end, is what the last checkpoint is tested by, and is of all epochs
+#        from the start on.
+# Seen:  the weights of a checkpoint are never the average: "last" has those of epoch 12, "best" those of epoch 3, to the last bit, with errors of 0.476 and
+#        0.461; the model in memory has 0.284. The average lies beside them in the file, in the state of the callback, where `trainer.test(ckpt_path="best")` leaves it:
+#        it measures the weights of one epoch, and leaves them in the model. And the average of a run of 12 epochs with `swa_epoch_start=6` is of the weights
+#        after epochs 5 to 11: the last epoch has no say in it.
+# So:    what is tested and served by way of a checkpoint never was an average. `trainer.save_checkpoint` after `fit`, before anything is read back.
 set -euo pipefail
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -96,6 +98,9 @@ assert fits == [(START - 1, EPOCHS - 1)]
 of_one_epoch = {name: [epoch + 1 for epoch, weights in enumerate(after) if torch.equal(file, weights)] for name, file in files.items()}
 print("files have the weights of one epoch:", of_one_epoch)
 assert of_one_epoch["last"] == [EPOCHS] and len(of_one_epoch["best"]) == 1
+beside = torch.load(saved.last_model_path, weights_only=False)["callbacks"]["StochasticWeightAveraging"]["average_model_state"]
+print("beside the weights of the last file:", "the average in memory" if torch.equal(beside["users"], in_memory) else "another one")
+assert torch.equal(beside["users"], in_memory)
 assert errors["in memory"] < 0.75 * min(errors["last"], errors["best"])
 assert not torch.equal(model.users, in_memory)
 PYTHON_SCRIPT
