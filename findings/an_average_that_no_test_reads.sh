@@ -4,9 +4,9 @@
 # Guess: validation sees the weights that are trained; the average is in the model at the end, is what the last checkpoint is tested by, and is of all epochs
 #        from the start on.
 # Seen:  the weights of a checkpoint are never the average: "last" has those of epoch 12, "best" those of epoch 3, to the last bit, with errors of 0.476 and
-#        0.461; the model in memory has 0.284. The average lies beside them in the file, in the state of the callback, where `trainer.test(ckpt_path="best")` leaves it:
-#        it measures the weights of one epoch, and leaves them in the model. And the average of a run of 12 epochs with `swa_epoch_start=6` is of the weights
-#        after epochs 5 to 11: the last epoch has no say in it.
+#        0.461; the model in memory has 0.284. The average lies beside them in the file, in the state of the callback, where `trainer.test(ckpt_path="best")`
+#        leaves it: it measures the weights of one epoch, and leaves them in the model. And the average of a run of 12 epochs with `swa_epoch_start=6` is of
+#        the weights after epochs 5 to 11: the last epoch has no say in it.
 # So:    what is tested and served by way of a checkpoint never was an average. `trainer.save_checkpoint` after `fit`, before anything is read back.
 set -euo pipefail
 work=$(mktemp -d)
